@@ -1,0 +1,86 @@
+"""From files to what the network sees: images scaled, channels as the model expects them, masks as class ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_attnseg.data.masks import MaskConvention, read_mask
+from napari_attnseg.data.normalise import finite_mask, normalise, to_grey
+from napari_attnseg.data.pairs import Pair
+from napari_attnseg.data.patches import LoadedImage
+from napari_attnseg.data.tiff import Image, ImageInfo, read_image
+from napari_attnseg.errors import DataError
+from napari_attnseg.settings import DataSettings
+
+
+def network_channels(info: ImageInfo, settings: DataSettings) -> int:
+    """Return how many channels the network gets of an image."""
+    return 1 if settings.channels == "grey" and info.is_rgb else info.channels
+
+
+def network_input(image: Image, settings: DataSettings, channels: int | None = None) -> NDArray[np.float32]:
+    """Return what the network sees, float32 (plane, channel, y, x) in [0, 1].
+
+    Parameters
+    ----------
+    image
+        As read from its file.
+    settings
+        How it is scaled, and whether RGB becomes grey.
+    channels
+        The channels that the network expects; None takes what the image has.
+
+    Raises
+    ------
+    DataError
+        The image has another number of channels than the network expects.
+    """
+    found = network_channels(image.info, settings)
+    if channels is not None and found != channels:
+        raise DataError(_channel_mismatch(image.info, found, channels))
+    pixels = to_grey(image.pixels) if settings.channels == "grey" and image.info.is_rgb else image.pixels
+    return normalise(pixels, settings)
+
+
+def load_images(
+    pairs: Sequence[Pair],
+    convention: MaskConvention,
+    settings: DataSettings,
+    channels: int,
+    on_image: Callable[[int], None] = lambda count: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[LoadedImage]:
+    """Read annotated images into memory, 2 bytes a pixel and channel; fewer than all if `should_stop` says so.
+
+    Raises
+    ------
+    DataError
+        A file is unreadable, a mask does not fit its image, or an image has another number of channels.
+    """
+    loaded = []
+    for count, pair in enumerate(pairs, start=1):
+        if should_stop():
+            break
+        loaded.append(load_image(pair, convention, settings, channels))
+        on_image(count)
+    return loaded
+
+
+def load_image(pair: Pair, convention: MaskConvention, settings: DataSettings, channels: int) -> LoadedImage:
+    """Read one annotated image; see `load_images`."""
+    if pair.mask is None:
+        raise DataError(f"{pair.image.name} has no mask.")
+    image = read_image(pair.image, settings.axes)
+    pixels = network_input(image, settings, channels).astype(np.float16)
+    labels = read_mask(pair.mask, convention, image.info)
+    return LoadedImage(pair.name, pixels, labels, finite_mask(image.pixels))
+
+
+def _channel_mismatch(info: ImageInfo, found: int, expected: int) -> str:
+    start = f"{info.path.name} has {found} channel{'s' if found > 1 else ''}, but the model was trained on {expected}"
+    if expected == 1 and info.is_rgb:
+        return f"{start}; give --channels grey to turn RGB into grey."
+    return f"{start}; use a model that was trained on such images, or convert the image."

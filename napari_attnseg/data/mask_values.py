@@ -1,0 +1,171 @@
+"""What values masks hold, before anyone says what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_attnseg.data.axes import shape_text
+from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.tiff import read_image
+from napari_attnseg.errors import DataError
+
+MOST_LISTED = 1000
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """The values of one mask."""
+
+    values: tuple[int, ...]
+    """Distinct values in ascending order, at most `MOST_LISTED` of them."""
+    count: int
+    """How many distinct values there are."""
+    dtype: str
+    shape: tuple[int, int, int]
+    """(plane, y, x)."""
+    foreground: int
+    """Number of pixels that are not 0."""
+    min_is_white: bool = False
+    """Whether the file shows 0 as white; the stored numbers count all the same, as tifffile and ImageJ mean them."""
+
+    @property
+    def non_zero(self) -> tuple[int, ...]:
+        """The distinct values without 0."""
+        return tuple(value for value in self.values if value != 0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every pixel is 0."""
+        return self.foreground == 0
+
+
+def survey_masks(paths: Iterable[Path]) -> dict[Path, MaskValues]:
+    """Read the masks and list their values, one entry a path.
+
+    Raises
+    ------
+    DataError
+        A mask is unreadable, coloured, or holds fractions, NaN or negative values.
+    """
+    return {path: survey_mask(path) for path in paths}
+
+
+def survey_mask(path: Path) -> MaskValues:
+    """List the values of one mask; see `survey_masks`."""
+    labels, info = read_labels(path)
+    values = distinct(labels)
+    return MaskValues(
+        values=tuple(int(value) for value in values[:MOST_LISTED]),
+        count=len(values),
+        dtype=info.dtype,
+        shape=(labels.shape[0], labels.shape[1], labels.shape[2]),
+        foreground=int(np.count_nonzero(labels)),
+        min_is_white=info.inverted,
+    )
+
+
+def distinct(labels: Array) -> Array:
+    """Return the distinct values of an array of whole numbers from 0 up, in ascending order."""
+    if labels.dtype.itemsize <= 2:
+        return np.flatnonzero(np.bincount(labels.ravel()))
+    return np.unique(labels)
+
+
+def read_labels(path: Path, image: ImageInfo | None = None) -> tuple[Array, ImageInfo]:
+    """Read the values of a mask as they are stored.
+
+    Parameters
+    ----------
+    path
+        A mask: one channel, or RGB with three equal channels; whole numbers of any type, or 1 bit, or palette indices.
+    image
+        The image that the mask belongs to; planes are ordered as in it.
+
+    Returns
+    -------
+    tuple
+        An unsigned array (plane, y, x), and the mask's description.
+
+    Raises
+    ------
+    DataError
+        See `survey_masks`; also when the shape differs from that of the image.
+    """
+    pixels, info = (mask := read_image(path, as_stored=True)).pixels, mask.info
+    labels = _one_channel(pixels, info)
+    labels = _whole_numbers(labels, path)
+    if image is None:
+        return labels, info
+    if set(info.stack_axes) == set(image.stack_axes) == set("TZ") and info.stack_axes != image.stack_axes:
+        labels = labels.reshape((*info.stack_shape, *labels.shape[1:])).swapaxes(0, 1)
+        labels = np.ascontiguousarray(labels).reshape((-1, *labels.shape[2:]))
+    require_shape(path, labels.shape, image)
+    return labels, info
+
+
+def require_shape(path: Path, shape: tuple[int, ...], image: ImageInfo) -> None:
+    """Check that a mask of the given (plane, y, x) belongs to an image of this size.
+
+    Raises
+    ------
+    DataError
+        It does not; both shapes are named.
+    """
+    expected = (image.n_planes, image.height, image.width)
+    if tuple(shape) != expected:
+        swapped = shape == (expected[0], expected[2], expected[1])
+        hint = " (rows and columns are swapped)" if swapped else ""
+        raise DataError(
+            f"The mask {path.name} is {_size(shape)} but its image {image.path.name} is {_size(expected)}{hint}; "
+            "a mask has the size of its image. Export it again at full size, or remove it."
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """Write a size for a message: rows x columns, with planes if there are several."""
+    plane = f"{shape[1]} x {shape[2]} (y, x)"
+    return plane if shape[0] == 1 else f"{shape_text(tuple(shape))} (plane, y, x)"
+
+
+def _one_channel(pixels: Array, info: ImageInfo) -> Array:
+    if pixels.shape[1] == 1:
+        return pixels[:, 0]
+    if "S" in info.axes and "C" not in info.axes:
+        if all(np.array_equal(pixels[:, 0], pixels[:, i]) for i in range(1, pixels.shape[1])):
+            return pixels[:, 0]
+        raise DataError(
+            f"The mask {info.path.name} is a colour image; whole numbers were expected, 0 for the background. "
+            f"Save it as one 8-bit channel of class numbers ({info.path})."
+        )
+    # a stack that does not say which axis it has looks like channels
+    return pixels.reshape((-1, *pixels.shape[2:]))
+
+
+def _whole_numbers(labels: Array, path: Path) -> Array:
+    if labels.dtype.kind == "b":
+        return labels.astype(np.uint8)
+    if labels.dtype.kind == "u":
+        return labels
+    problem = None
+    if labels.dtype.kind == "f":
+        if not np.isfinite(labels).all():
+            problem = "NaN or infinite values"
+        elif (labels != np.rint(labels)).any():
+            problem = f"the value {float(labels[labels != np.rint(labels)][0]):.6g}"
+    if problem is None and labels.size and labels.min() < 0:
+        problem = f"the negative value {int(labels.min())}"
+    if problem:
+        raise DataError(
+            f"The mask {path.name} holds {problem}; whole numbers from 0 up were expected, 0 for the background. "
+            f"A probability map must be thresholded before it is a mask ({path})."
+        )
+    largest = int(labels.max()) if labels.size else 0
+    smallest = next((kind for kind in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(kind).max), np.uint64)
+    return labels.astype(smallest)

@@ -1,0 +1,151 @@
+"""Images in memory and the patches that are cut from them for training.
+
+The patches of step n depend on the seed and on n alone, so a resumed run sees the very patches that an uninterrupted one
+would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_attnseg.errors import DataError
+
+_POINTS_PER_CLASS = 500
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """An annotated image, read and scaled.
+
+    `pixels` is float16 (plane, channel, y, x) in [0, 1]; `labels` uint8 (plane, y, x), class ids; `valid` bool
+    (plane, y, x), False where pixels are NaN or infinite, or None when all count.
+    """
+
+    name: str
+    pixels: NDArray[np.float16]
+    labels: NDArray[np.uint8]
+    valid: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class PatchBatch:
+    """Patches of one step: images float32 (n, channel, y, x), labels uint8 (n, y, x), valid bool (n, y, x) or None."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    valid: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Some pixels of one class in one plane."""
+
+    image: int
+    plane: int
+    points: NDArray[np.intp]  # (n, 2), y and x
+
+
+class PatchSampler:
+    """Cuts square patches at random: a share of them around annotated objects, the rest anywhere.
+
+    Around objects every foreground class has the same chance, and within a class every plane that shows it; anywhere,
+    a plane's chance grows with the square root of its area, so that large images count for more without drowning
+    small ones. Patches larger than the image are filled up by reflection.
+    """
+
+    def __init__(self, images: Sequence[LoadedImage], *, size: int, foreground: float, seed: int) -> None:
+        if not images:
+            raise DataError("There are no images to cut patches from.")
+        self.images = images
+        self.size = size
+        self.foreground = foreground
+        self.seed = seed
+        self._has_invalid = any(image.valid is not None for image in images)
+        self._planes = [(i, plane) for i, image in enumerate(images) for plane in range(len(image.pixels))]
+        side = np.sqrt([images[i].labels[0].size for i, _ in self._planes])
+        self._chance = np.cumsum(side / side.sum())
+        self._spots = self._find_spots()
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels in all planes."""
+        return sum(image.labels.size for image in self.images)
+
+    @property
+    def planes(self) -> int:
+        """Number of planes of all images."""
+        return len(self._planes)
+
+    def batch(self, step: int, count: int, *, flips: bool) -> PatchBatch:
+        """Return the `count` patches of step `step`, each turned and mirrored at random if `flips`."""
+        rng = np.random.default_rng((self.seed, step))
+        cut = [self._patch(rng, flips=flips) for _ in range(count)]
+        images, labels, valid = zip(*cut, strict=True)
+        return PatchBatch(np.stack(images), np.stack(labels), np.stack(valid) if self._has_invalid else None)
+
+    def _patch(
+        self, rng: np.random.Generator, *, flips: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
+        number, plane, y, x = self._place(rng)
+        image = self.images[number]
+        pixels = _cut(image.pixels[plane], y, x, self.size).astype(np.float32)
+        labels = _cut(image.labels[plane], y, x, self.size)
+        if image.valid is None:
+            valid = np.ones_like(labels, bool)
+        else:
+            valid = _cut(image.valid[plane], y, x, self.size)
+        if flips:
+            turns, mirror = rng.integers(4), rng.random() < 0.5
+            pixels, labels, valid = (_turn(array, int(turns), bool(mirror)) for array in (pixels, labels, valid))
+        return pixels, labels, valid
+
+    def _place(self, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Return image, plane and the patch's upper left corner."""
+        if self._spots and rng.random() < self.foreground:
+            spots = self._spots[rng.integers(len(self._spots))]
+            spot = spots[rng.integers(len(spots))]
+            centre = spot.points[rng.integers(len(spot.points))] + rng.integers(-self.size // 3, self.size // 3 + 1, 2)
+            number, plane = spot.image, spot.plane
+            corner = centre - self.size // 2
+        else:
+            number, plane = self._planes[min(int(np.searchsorted(self._chance, rng.random())), len(self._planes) - 1)]
+            corner = np.array([rng.integers(max(n - self.size, 0) + 1) for n in self.images[number].labels.shape[1:]])
+        limit = np.maximum(np.array(self.images[number].labels.shape[1:]) - self.size, 0)
+        y, x = np.clip(corner, 0, limit)
+        return number, plane, int(y), int(x)
+
+    def _find_spots(self) -> list[list[_Spot]]:
+        """Return, for each foreground class that occurs, the planes that show it with some of its pixels."""
+        rng = np.random.default_rng((self.seed, 2**32))
+        by_class: dict[int, list[_Spot]] = {}
+        for number, plane in self._planes:
+            labels = self.images[number].labels[plane]
+            for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=2)[1:]) + 1:
+                inside = np.flatnonzero(labels == value)
+                chosen = rng.choice(inside, min(len(inside), _POINTS_PER_CLASS), replace=False)
+                points = np.stack(np.unravel_index(chosen, labels.shape), axis=1)
+                by_class.setdefault(int(value), []).append(_Spot(number, plane, points))
+        return [by_class[value] for value in sorted(by_class)]
+
+
+def _cut(array: NDArray[Scalar], y: int, x: int, size: int) -> NDArray[Scalar]:
+    """Cut a square from the last two axes, reflecting what lies beyond the bottom and right border."""
+    part = array[..., y : y + size, x : x + size]
+    missing = [size - n for n in part.shape[-2:]]
+    if any(missing):
+        before = [n // 2 for n in missing]
+        around = [(0, 0)] * (array.ndim - 2) + [(b, m - b) for b, m in zip(before, missing, strict=True)]
+        part = np.pad(part, around, mode="reflect")
+    return part
+
+
+def _turn(array: NDArray[Scalar], turns: int, mirror: bool) -> NDArray[Scalar]:
+    array = np.rot90(array, turns, axes=(-2, -1))
+    return np.flip(array, axis=-1) if mirror else array
