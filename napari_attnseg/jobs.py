@@ -1,0 +1,273 @@
+"""A job is a child process that works in a run folder: start it, poll it, stop it, attach to it later.
+
+The one source of truth is `RUN/events.jsonl`: the child appends an event a line, every job reads that file on from
+where it was. The child's stdout and stderr go to `RUN/log.txt` and are only looked at to find out why a child died.
+No pipe ties the child to its parent, so it goes on when the viewer dies, and `attach` finds it by `RUN/job.json`.
+
+What the child does for its part: it appends to `events.jsonl` whole lines, flushed; it ends in one of Finished,
+Cancelled and Failed; it stops and saves when the file `RUN/stop` appears or on SIGINT, whichever it sees first.
+
+Nothing here waits: `poll` reads what is new, and is what carries out the steps of a stop. Call it every 50-200 ms.
+A job counts as running until its process is gone, so that the memory it held is free when its last event arrives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from napari_attnseg.data.atomic import write_json
+from napari_attnseg.errors import RunFolderError, SaveError
+from napari_attnseg.events import Cancelled, Event, Failed, Finished, event_from_json
+
+State = Literal["running", "finished", "cancelled", "failed"]
+Priority = Literal["low", "normal"]
+
+EVENTS, LOG, JOB, STOP = "events.jsonl", "log.txt", "job.json", "stop"
+CHUNK = 1 << 20  # bytes of events read in one poll: catching up with a long run must not freeze a viewer
+TAIL = 1 << 16  # bytes at the end of the log that are searched for a cause
+PATIENCE = 5.0  # seconds between terminating a process and killing it
+LINGER = 30.0  # seconds that a process may take to go away after its last event
+STOPPED = {-2, -9, -15, 15, 130, 143}  # exit codes of a process that a signal of ours ended
+
+
+class Job:
+    """A running or ended child process; made by `start` and `attach`."""
+
+    def __init__(self, folder: Path, record: dict[str, Any], process: psutil.Process | None) -> None:
+        self.folder = folder
+        self.state: State = "running"
+        self._process = process
+        self._offset = int(record.get("events_from", 0))
+        self._log_from = int(record.get("log_from", 0))
+        self._rest = b""
+        self._ending: Event | None = None
+        self._stopping = False
+        self._terminated = False
+        self._deadline: float | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the child process; None if it was gone before we attached."""
+        return self._process.pid if self._process else None
+
+    @property
+    def log(self) -> Path:
+        """The file that holds the child's stdout and stderr."""
+        return self.folder / LOG
+
+    def poll(self) -> list[Event]:
+        """Return the events since the last call, without waiting; the last one of all tells how the job ended."""
+        if self.state != "running":
+            return []
+        alive = _runs(self._process)  # asked before reading: what a dead child wrote is all there
+        data = self._read()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if not alive and not data:
+            lines, self._rest = [*lines, self._rest], b""
+        events = []
+        for line in lines:
+            event = event_from_json(line.decode("utf-8", "replace"))
+            if isinstance(event, Finished | Cancelled | Failed):
+                self._ending = self._ending or event
+                self._deadline = self._deadline or time.monotonic() + LINGER
+            elif event is not None:
+                events.append(event)
+        if alive:
+            self._escalate()
+        elif not data:
+            events.append(self._end())
+        return events
+
+    def stop(self, grace_seconds: float = 30.0) -> None:
+        """Ask the job to save and end; once `grace_seconds` are over, `poll` terminates it, then kills it.
+
+        The job ends as Cancelled, or in another way if that is what happened first. A second call shortens the grace.
+        """
+        if self.state != "running":
+            return
+        with contextlib.suppress(OSError):  # on a full disk the signals have to do
+            (self.folder / STOP).touch()
+        if sys.platform != "win32" and not self._stopping:
+            self._signal(signal.SIGINT)
+        self._stopping = True
+        deadline = time.monotonic() + grace_seconds
+        self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
+
+    def _read(self) -> bytes:
+        try:
+            with (self.folder / EVENTS).open("rb") as file:
+                if file.seek(0, os.SEEK_END) < self._offset:  # the child began the file anew
+                    self._offset, self._rest = 0, b""
+                file.seek(self._offset)
+                data = file.read(CHUNK)
+        except OSError:  # not there yet, or a network drive is away for a moment
+            return b""
+        self._offset += len(data)
+        return data
+
+    def _escalate(self) -> None:
+        now = time.monotonic()
+        if self._deadline is None or now < self._deadline:
+            return
+        if self._terminated and self._process is not None and sys.platform != "win32":
+            with contextlib.suppress(OSError):  # the child leads a group: its own children go with it
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGTERM)
+        self._terminated, self._deadline = True, now + PATIENCE
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            with contextlib.suppress(psutil.Error, OSError):
+                self._process.send_signal(number)
+
+    def _end(self) -> Event:
+        event = self._ending or self._why_it_died()
+        states: dict[str, State] = {"finished": "finished", "cancelled": "cancelled"}
+        self.state = states.get(event.kind, "failed")
+        with contextlib.suppress(OSError):
+            (self.folder / STOP).unlink(missing_ok=True)
+        return event
+
+    def _why_it_died(self) -> Event:
+        """Make the last event of a child that ended without one."""
+        code = self._process.returncode if isinstance(self._process, psutil.Popen) else None
+        if (self._stopping or (self.folder / STOP).exists()) and (code is None or code in STOPPED):
+            return Cancelled("The job was ended before it could save; what it had saved earlier is still there.")
+        lines = self._log_lines()
+        cause = cause_of_exit(code, lines[-1].strip().rstrip(".") if lines else "")
+        return Failed(f"The job {cause} (everything it printed is in {self.log}).", traceback="\n".join(lines[-50:]))
+
+    def _log_lines(self) -> list[str]:
+        try:
+            with self.log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(self._log_from, size - TAIL, 0))
+                lines = file.read(TAIL).decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+        return [line for line in lines if line.strip() and event_from_json(line) is None]
+
+
+def start(command: Sequence[str], *, folder: Path, priority: Priority = "low") -> Job:
+    """Start `command` as a job in `folder`, which is made if it is missing.
+
+    Raises
+    ------
+    RunFolderError
+        A job is running in this folder.
+    SaveError
+        The folder cannot be written to, or the command cannot be started.
+    """
+    folder = folder.resolve()
+    earlier = _read_record(folder)
+    if earlier is not None and _find(earlier) is not None:
+        raise RunFolderError(f"A job is already running in {folder} (process {earlier['pid']}); stop or attach to it.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / STOP).unlink(missing_ok=True)
+        record: dict[str, Any] = {"events_from": _size(folder / EVENTS), "log_from": _size(folder / LOG)}
+        with (folder / LOG).open("ab") as log:
+            process = _spawn(command, log.fileno(), priority)
+    except OSError as error:
+        raise SaveError(f"The job cannot be started in {folder}: {error.strerror or error}.") from error
+    record |= {"pid": process.pid, "started": process.create_time(), "command": list(command)}
+    try:
+        write_json(folder / JOB, record)
+    except SaveError:
+        process.kill()
+        process.wait()
+        raise
+    return Job(folder, record, process)
+
+
+def attach(folder: Path) -> Job:
+    """Follow the job that was last started in `folder`, by whomever, from its first event on; it may have ended.
+
+    Raises
+    ------
+    RunFolderError
+        No job was ever started in this folder.
+    """
+    folder = folder.resolve()
+    record = _read_record(folder)
+    if record is None:
+        raise RunFolderError(f"{folder} holds no job to attach to: it has no readable {JOB}.")
+    return Job(folder, record, _find(record))
+
+
+def _spawn(command: Sequence[str], log: int, priority: Priority) -> psutil.Popen:
+    options: dict[str, Any] = {}
+    if sys.platform == "win32":
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        if priority == "low":
+            options["creationflags"] |= subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        # Its own group, for a Ctrl-C in the viewer's terminal must not reach it; not its own session, for Linux
+        # schedules sessions against each other and niceness only counts inside one.
+        options["process_group"] = 0
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONIOENCODING": "utf-8"}
+    child = psutil.Popen(
+        list(command), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, **options
+    )
+    if sys.platform != "win32" and priority == "low":
+        with contextlib.suppress(OSError):  # before it has threads: they inherit the niceness
+            os.setpriority(os.PRIO_PROCESS, child.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10))
+    return child
+
+
+def _find(record: dict[str, Any]) -> psutil.Process | None:
+    """Return the recorded process if it is alive; its start time tells it from another one with a recycled number."""
+    try:
+        process = psutil.Process(record["pid"])
+        same = abs(process.create_time() - record["started"]) < 2
+    except psutil.Error:
+        return None
+    return process if same and _runs(process) else None
+
+
+def _runs(process: psutil.Process | None) -> bool:
+    if process is None or isinstance(process, psutil.Popen):
+        return process is not None and process.poll() is None
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        return record if isinstance(record["pid"], int) and isinstance(record["started"], float) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def cause_of_exit(code: int | None, last_line: str = "") -> str:
+    """Say in words why a process ended: its exit code as `subprocess` has it (None: not known), its last line."""
+    said = f": {last_line}" if last_line else ""
+    if code is None:
+        return f"ended unexpectedly, by a crash, a kill or a restart of the computer{said}"
+    if code == -9:
+        return "was killed, most likely because memory ran out"
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        crashed = name in {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}
+        return f"crashed inside a library ({name})" if crashed else f"was ended from outside ({name})"
+    if code >= 0xC0000000:  # an NTSTATUS, such as an access violation
+        return f"crashed inside a library (0x{code:08X})"
+    return f"ended {f'with exit code {code}' if code else 'without a result'}{said}"
