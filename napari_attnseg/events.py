@@ -108,8 +108,7 @@ class Failed(Event):
 EventHandler = Callable[[Event], None]
 
 _KINDS: dict[str, type[Event]] = {
-    cls.kind: cls
-    for cls in (Started, Progress, EpochEnd, CheckpointSaved, Notice, Finished, Cancelled, Failed)
+    cls.kind: cls for cls in (Started, Progress, EpochEnd, CheckpointSaved, Notice, Finished, Cancelled, Failed)
 }
 
 

@@ -24,9 +24,7 @@ PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 T = TypeVar("T", bound=BaseModel)
 
 
-def _extra(
-    unit: str = "", *, basic: bool = False, derived: bool = False, option: str = ""
-) -> dict[str, Any]:
+def _extra(unit: str = "", *, basic: bool = False, derived: bool = False, option: str = "") -> dict[str, Any]:
     return {"unit": unit, "basic": basic, "derived": derived, "option": option}
 
 
@@ -76,10 +74,20 @@ class DataSettings(_Settings):
         "channel, or by the range of the file's number type.",
     )
     low_percentile: float = Field(
-        0.5, ge=0, lt=50, title="Low percentile", description="This percentile becomes 0.", json_schema_extra=_extra("%")
+        0.5,
+        ge=0,
+        lt=50,
+        title="Low percentile",
+        description="This percentile becomes 0.",
+        json_schema_extra=_extra("%"),
     )
     high_percentile: float = Field(
-        99.8, gt=50, le=100, title="High percentile", description="This percentile becomes 1.", json_schema_extra=_extra("%")
+        99.8,
+        gt=50,
+        le=100,
+        title="High percentile",
+        description="This percentile becomes 1.",
+        json_schema_extra=_extra("%"),
     )
     val_fraction: float = Field(
         0.2,
@@ -110,7 +118,6 @@ class DataSettings(_Settings):
             except re.error as error:
                 raise ValueError(f"'{value}' is not a regular expression: {error}") from error
         return value
-
 
 
 class ModelSettings(_Settings):
@@ -196,11 +203,15 @@ class TrainingSettings(_Settings):
         description="Unset: as many as it takes to see about every pixel once, from 20 to 500.",
     )
     patch_size: int = Field(
-        128, ge=16, le=2048, title="Patch size", description="Side of the squares cut from the images.",
+        128,
+        ge=16,
+        le=2048,
+        title="Patch size",
+        description="Side of the squares cut from the images.",
         json_schema_extra=_extra("pixels"),
     )
     batch_size: int = Field(16, ge=1, le=1024, title="Batch size", description="Patches in one training step.")
-    learning_rate: float = Field(2e-3, gt=0, le=1, title="Learning rate", description="The highest one, after warm-up.")
+    learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate", description="The highest one, after warm-up.")
     weight_decay: float = Field(1e-2, ge=0, le=1, title="Weight decay", description="AdamW's weight decay.")
     warmup: float = Field(
         0.05, ge=0, lt=1, title="Warm-up", description="Share of the training over which the learning rate rises."
@@ -213,7 +224,9 @@ class TrainingSettings(_Settings):
         description="Decay of the moving average of the weights that is scored and saved; 0 turns it off.",
     )
     patience: int = Field(
-        0, ge=0, title="Early stopping",
+        0,
+        ge=0,
+        title="Early stopping",
         description="Stop after this many epochs without a better score; 0 never stops early.",
         json_schema_extra=_extra("epochs"),
     )
@@ -225,14 +238,16 @@ class TrainingSettings(_Settings):
     flips: Literal["auto", "on", "off"] = Field(
         "auto",
         title="Flips",
-        description="Mirror and turn patches by quarters. Auto: on for binary masks, off with several classes, which may "
-        "differ by side, as a left and a right kidney do.",
+        description="Mirror and turn patches by quarters. Auto: on for binary masks, off with several classes, which "
+        "may differ by side, as a left and a right kidney do.",
     )
     foreground: float = Field(
         0.5, ge=0, le=1, title="Foreground patches", description="Share of patches centred on an annotated object."
     )
     seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed", description="Seed of everything random.")
-    device: DeviceName = Field("auto", title="Device", description="Where to compute; auto takes a GPU if there is one.")
+    device: DeviceName = Field(
+        "auto", title="Device", description="Where to compute; auto takes a GPU if there is one."
+    )
     precision: PrecisionName = Field(
         "auto",
         title="Precision",
@@ -255,20 +270,34 @@ class PredictionSettings(_Settings):
         "Unset: taken from the file's metadata, else from its shape.",
     )
     threshold: float = Field(
-        0.5, gt=0, lt=1, title="Threshold", description="Probability above which a pixel is foreground (binary models).",
+        0.5,
+        gt=0,
+        lt=1,
+        title="Threshold",
+        description="Probability above which a pixel is foreground (binary models).",
         json_schema_extra=_extra(basic=True),
     )
     min_size: int = Field(
-        0, ge=0, title="Smallest object", description="Objects of fewer pixels are dropped.",
+        0,
+        ge=0,
+        title="Smallest object",
+        description="Objects of fewer pixels are dropped.",
         json_schema_extra=_extra("pixels", basic=True),
     )
     fill_holes: bool = Field(False, title="Fill holes", description="Fill holes inside objects.")
     tile_size: int = Field(
-        512, ge=64, le=8192, title="Tile size", description="Larger images are predicted in tiles of this side.",
+        512,
+        ge=64,
+        le=8192,
+        title="Tile size",
+        description="Larger images are predicted in tiles of this side.",
         json_schema_extra=_extra("pixels"),
     )
     overlap: int = Field(
-        64, ge=0, title="Tile overlap", description="Width over which neighbouring tiles are blended.",
+        64,
+        ge=0,
+        title="Tile overlap",
+        description="Width over which neighbouring tiles are blended.",
         json_schema_extra=_extra("pixels"),
     )
     batch_size: int = Field(4, ge=1, le=1024, title="Batch size", description="Tiles in one forward pass.")
@@ -278,7 +307,9 @@ class PredictionSettings(_Settings):
     attention: bool = Field(
         False, title="Attention", description="Also write where each attention gate looks as NAME_ATTN.tiff."
     )
-    device: DeviceName = Field("auto", title="Device", description="Where to compute; auto takes a GPU if there is one.")
+    device: DeviceName = Field(
+        "auto", title="Device", description="Where to compute; auto takes a GPU if there is one."
+    )
     precision: PrecisionName = Field(
         "auto",
         title="Precision",

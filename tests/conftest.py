@@ -34,7 +34,13 @@ def make_folder(tmp_path: Path) -> MakeFolder:
     """Return a function that fills a folder with pairs: binary 0/255 masks, or class ids with `classes` above 1."""
 
     def make(
-        count: int = 4, name: str = "data", *, classes: int = 1, channels: int = 1, planes: int = 0, suffix: str = "_MASK"
+        count: int = 4,
+        name: str = "data",
+        *,
+        classes: int = 1,
+        channels: int = 1,
+        planes: int = 0,
+        suffix: str = "_MASK",
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
@@ -50,7 +56,12 @@ def make_folder(tmp_path: Path) -> MakeFolder:
                 axes = "YXS"
             metadata = {"axes": axes} if channels != 3 else None
             tifffile.imwrite(folder / f"cell{number:02d}.tif", image, imagej=bool(planes), metadata=metadata)
-            tifffile.imwrite(folder / f"cell{number:02d}{suffix}.tif", mask, imagej=bool(planes), metadata=metadata if planes else None)
+            tifffile.imwrite(
+                folder / f"cell{number:02d}{suffix}.tif",
+                mask,
+                imagej=bool(planes),
+                metadata=metadata if planes else None,
+            )
         return folder
 
     return make

@@ -6,7 +6,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-from kornia.augmentation import AugmentationSequential, RandomBrightness, RandomContrast, RandomGamma, RandomGaussianNoise
+from kornia.augmentation import (
+    AugmentationSequential,
+    RandomBrightness,
+    RandomContrast,
+    RandomGamma,
+    RandomGaussianNoise,
+)
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
 

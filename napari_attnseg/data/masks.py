@@ -181,7 +181,7 @@ def _numbered(foreground: Array, old: Array | None, like: ImageInfo) -> Array:
     next_number = int(kept.max(initial=0) if old is None else old.max(initial=0)) + 1
     volumes = [slice(None)] if like.stack_axes == "Z" else [slice(i, i + 1) for i in range(len(added))]
     for volume in volumes:
-        parts, count = label(added[volume], return_num=True, connectivity=3)  # type: ignore[no-untyped-call]
+        parts, count = label(added[volume], return_num=True, connectivity=3)
         numbers = np.zeros(count + 1, np.int64)
         touched = _touched(parts, kept[volume], count)
         for part in range(1, count + 1):

@@ -1,7 +1,7 @@
 """Images in memory and the patches that are cut from them for training.
 
-The patches of step n depend on the seed and on n alone, so a resumed run sees the very patches that an uninterrupted one
-would have seen.
+The patches of step n depend on the seed and on n alone, so a resumed run sees the very patches that an uninterrupted
+one would have seen.
 """
 
 from __future__ import annotations
@@ -97,10 +97,7 @@ class PatchSampler:
         image = self.images[number]
         pixels = _cut(image.pixels[plane], y, x, self.size).astype(np.float32)
         labels = _cut(image.labels[plane], y, x, self.size)
-        if image.valid is None:
-            valid = np.ones_like(labels, bool)
-        else:
-            valid = _cut(image.valid[plane], y, x, self.size)
+        valid = np.ones_like(labels, bool) if image.valid is None else _cut(image.valid[plane], y, x, self.size)
         if flips:
             turns, mirror = rng.integers(4), rng.random() < 0.5
             pixels, labels, valid = (_turn(array, int(turns), bool(mirror)) for array in (pixels, labels, valid))

@@ -20,6 +20,10 @@ def make_norm(kind: str, channels: int) -> nn.Module:
     return nn.InstanceNorm2d(channels, affine=True)
 
 
+OPEN = 2.0
+"""Bias under a gate's sigmoid at the start: gates begin nearly open (0.88) and learn what to close."""
+
+
 class ConvBlock(nn.Sequential):
     """Two 3x3 convolutions, each followed by normalisation and ReLU.
 

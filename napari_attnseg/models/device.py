@@ -52,7 +52,9 @@ def choose_compute(device: DeviceName = "auto", precision: PrecisionName = "auto
     """
     kind = _best_device() if device == "auto" else device
     if kind == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("Device 'cuda' was asked for, but PyTorch finds no usable NVIDIA GPU here; use --device auto.")
+        raise SettingsError(
+            "Device 'cuda' was asked for, but PyTorch finds no usable NVIDIA GPU here; use --device auto."
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise SettingsError("Device 'mps' was asked for, but this machine has no Apple GPU; use --device auto.")
     dtype = _best_dtype(kind) if precision == "auto" else _DTYPES[precision]

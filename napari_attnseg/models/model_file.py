@@ -101,7 +101,9 @@ def load_model(path: Path) -> tuple[UNet, ModelCard]:
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelFileError(f"The weights in '{path}' do not fit the model card in it ({reason}); the file is damaged.") from error
+        raise ModelFileError(
+            f"The weights in '{path}' do not fit the model card in it ({reason}); the file is damaged."
+        ) from error
     return model.eval(), card
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_attnseg.models.blocks import AttentionGate, ConvBlock, SqueezeExcitation, UpSample
+from napari_attnseg.models.blocks import OPEN, AttentionGate, ConvBlock, SqueezeExcitation, UpSample
 from napari_attnseg.settings import ModelName, ModelSettings
 
 
@@ -61,8 +61,8 @@ class UNet(nn.Module):
 
     Raises
     ------
-    ValueError
-        The input does not have `in_channels` channels (raised by PyTorch's convolution as RuntimeError when scripted).
+    RuntimeError
+        The input does not have `in_channels` channels.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -127,12 +127,17 @@ class UNet(nn.Module):
         return F.pad(x, (0, right, 0, bottom), mode=mode)
 
     def _initialise(self) -> None:
-        for module in self.modules():
+        modules = list(self.modules())
+        for module in modules:
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.normal_(self.head.weight, std=0.01)
+        for module in modules:
+            if isinstance(module, AttentionGate) and module.psi.bias is not None:
+                nn.init.constant_(module.psi.bias, OPEN)
+            if isinstance(module, SqueezeExcitation) and module.excite.bias is not None:
+                nn.init.constant_(module.excite.bias, OPEN)
 
 
 def build_model(settings: ModelSettings) -> UNet:

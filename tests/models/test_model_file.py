@@ -51,7 +51,9 @@ def test_a_card_is_read_without_the_weights(saved: Path) -> None:
 
 def _newer(path: Path) -> None:
     card = json.loads(card_of(ModelSettings(widths=(8, 16))).model_dump_json())
-    save_file({"a": torch.zeros(1)}, path, {"napari_attnseg": json.dumps(card | {"format_version": FORMAT_VERSION + 1})})
+    save_file(
+        {"a": torch.zeros(1)}, path, {"napari_attnseg": json.dumps(card | {"format_version": FORMAT_VERSION + 1})}
+    )
 
 
 def _other_weights(path: Path) -> None:

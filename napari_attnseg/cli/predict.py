@@ -1,0 +1,116 @@
+"""`napari-attnseg predict`: a model file applied to images."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
+from napari_attnseg.cli.progress import shown, stop_on_interrupt
+from napari_attnseg.data.pairs import PREDICTION, find_pairs, output_path
+from napari_attnseg.errors import AttnSegError, DataError, SaveError
+from napari_attnseg.events import Notice, Progress, Started
+from napari_attnseg.settings import PredictionSettings, make
+
+
+def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "predict",
+        help="predict masks with a model",
+        description="Write a predicted mask NAME_PRED.tiff for each image, by the conventions of its training masks.",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, such as a run's best.safetensors")
+    parser.add_argument("input", type=Path, nargs="+", metavar="INPUT", help="TIFF images and folders of them")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if missing")
+    add_settings(parser, PredictionSettings, "prediction")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; an image that fails is named and the others go on."""
+    settings = make(PredictionSettings, given_settings(options))
+    from napari_attnseg.prediction.predictor import Predictor
+    from napari_attnseg.prediction.tiling import Stopped
+
+    predictor = Predictor(options.model, settings)
+    images = _images(options.input, predictor.data.mask_suffix)
+    outputs = _outputs(images, options.out)
+    _make_folders({path.parent for path in outputs.values()}, options.out)
+    failed: list[str] = []
+    with stop_on_interrupt() as interrupt, shown("Predicting") as on_event:
+        on_event(Started(f"Predict {_count(len(images), 'image')} with {options.model}", predictor.compute.description))
+        if settings.attention and not predictor.has_attention:
+            on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
+        began = time.monotonic()
+        for number, image in enumerate(images):
+
+            def on_progress(share: float, number: int = number, image: Path = image) -> None:
+                done = (number + share) / len(images)
+                elapsed = time.monotonic() - began
+                left = elapsed / done - elapsed if done > 0 else None
+                on_event(Progress(done, f"{number + 1} of {len(images)}, {image.name}", seconds_left=left))
+
+            try:
+                predictor.write(predictor.predict_file(image, on_progress, interrupt), outputs[image].parent)
+            except Stopped:
+                break
+            except (DataError, MemoryError) as error:
+                failed.append(str(error) or f"{image.name} is too large for this computer's memory.")
+                on_event(Notice(failed[-1]))
+            if interrupt.requested:
+                break
+    done = len(images) - len(failed)
+    if interrupt.requested:
+        print(f"Stopped; what was predicted so far is in {options.out}.")
+        return 130
+    if failed:
+        raise AttnSegError(f"{len(failed)} of {len(images)} images could not be predicted: {failed[0]}")
+    print(f"Wrote {_count(done, 'prediction')} to {options.out} in {time.monotonic() - began:.1f} s.")
+    return 0
+
+
+def _images(inputs: list[Path], mask_suffix: str) -> dict[Path, Path]:
+    """Return each image with the folder that it was found below."""
+    found: dict[Path, Path] = {}
+    for source in inputs:
+        below = source if source.is_dir() else source.parent
+        found |= {pair.image: below for pair in find_pairs(source, mask_suffix).pairs}
+    if not found:
+        raise DataError(f"There are no TIFF images in {', '.join(map(str, inputs))}.")
+    return found
+
+
+def _outputs(images: dict[Path, Path], out: Path) -> dict[Path, Path]:
+    """Return where each prediction goes: below `out` as the image lies below the folder that was given.
+
+    Raises
+    ------
+    DataError
+        Two images would write the same file.
+    """
+    taken: dict[Path, Path] = {}
+    outputs = {}
+    for image, below in images.items():
+        path = output_path(image, PREDICTION, out / image.parent.relative_to(below))
+        if path in taken:
+            raise DataError(
+                f"{taken[path]} and {image} would both be written to {path}; predict them into two folders."
+            )
+        taken[path] = image
+        outputs[image] = path
+    return outputs
+
+
+def _make_folders(folders: set[Path], out: Path) -> None:
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"The folder {out} cannot be made ({error.strerror}).") from error
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -1,0 +1,206 @@
+"""The engine's four verbs, for notebooks and for the command line: find the pairs, fit, predict, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from napari_attnseg.data.classes import find_classes
+from napari_attnseg.data.convention import MaskConvention, decide_convention
+from napari_attnseg.data.mask_values import survey_masks
+from napari_attnseg.data.masks import read_mask
+from napari_attnseg.data.normalise import finite_mask
+from napari_attnseg.data.pairs import Pair, PairListing, find_pairs, require_annotated
+from napari_attnseg.data.tiff import read_image
+from napari_attnseg.errors import DataError, SettingsError
+from napari_attnseg.events import EventHandler, Progress, ignore_event
+from napari_attnseg.prediction.predictor import Prediction, Predictor
+from napari_attnseg.settings import PredictionSettings, RunSettings, make, option_name
+from napari_attnseg.training.evaluation import Evaluation, score_image
+from napari_attnseg.training.plan import Plan, make_plan, with_longer_training
+from napari_attnseg.training.run_folder import RunFolder
+from napari_attnseg.training.trainer import Trainer, TrainingResult
+
+__all__ = ["evaluate", "find_pairs", "fit", "predict"]
+
+Source = str | Path | PairListing
+Model = str | Path | TrainingResult | Predictor
+
+
+def fit(
+    source: Source,
+    run: str | Path | None = None,
+    *,
+    init: str | Path | None = None,
+    resume: bool = False,
+    settings: RunSettings | None = None,
+    on_event: EventHandler = ignore_event,
+    should_stop: Callable[[], bool] = lambda: False,
+    **values: Any,
+) -> TrainingResult:
+    """Train a model on a folder of images with masks.
+
+    Parameters
+    ----------
+    source
+        A folder, one TIFF, or what `find_pairs` returned.
+    run
+        The run folder to make; None makes one below `runs` in the working folder.
+    init
+        A model file to start from.
+    resume
+        Go on with the run in `run` if one has begun there; its own settings count, save for `epochs`, `max_minutes`.
+    settings
+        All settings at once; or
+    values
+        single settings by name, such as `max_minutes=3` or `model="unet"`.
+
+    Returns
+    -------
+    How it ended; `.folder.best` is the model file to use.
+
+    Raises
+    ------
+    AttnSegError
+        The data, the settings or the run folder are not usable; nothing was written then.
+    """
+    path = source.source if isinstance(source, PairListing) else Path(source)
+    settings = settings or settings_from(values)
+    folder = RunFolder(Path(run) if run else new_run_path(path))
+    if resume and folder.is_started:
+        plan = Plan.from_json(folder.read_run())
+        _require_same(plan, values)
+        plan = with_longer_training(plan, epochs=values.get("epochs"), max_minutes=values.get("max_minutes"))
+    else:
+        folder.require_free()
+        plan = make_plan(path, settings, Path(init) if init else None)
+        folder.create()
+    folder.write_run(plan.to_json())
+    return Trainer(plan, folder, on_event, should_stop).run()
+
+
+def predict(model: Model, image: str | Path, **values: Any) -> Prediction:
+    """Apply a model to one image; `values` are prediction settings such as `probability=True`.
+
+    Raises
+    ------
+    AttnSegError
+        The model or the image cannot be used, or they do not fit together.
+    """
+    return predictor_of(model, make(PredictionSettings, values)).predict_file(Path(image))
+
+
+def evaluate(
+    model: Model,
+    source: Source | Sequence[Pair],
+    *,
+    mask_suffix: str | None = None,
+    on_event: EventHandler = ignore_event,
+    should_stop: Callable[[], bool] = lambda: False,
+    **values: Any,
+) -> Evaluation:
+    """Predict annotated images and compare with their masks; `values` are prediction settings.
+
+    Raises
+    ------
+    AttnSegError
+        The model or the data cannot be used, or they do not fit together.
+    """
+    predictor = predictor_of(model, make(PredictionSettings, values))
+    pairs = _annotated(source, mask_suffix or predictor.data.mask_suffix)
+    convention = evaluation_convention(predictor, pairs)
+    scored = []
+    for count, pair in enumerate(pairs):
+        assert pair.mask is not None
+        on_event(Progress(count / len(pairs), pair.name))
+        image = read_image(pair.image, predictor.settings.axes or predictor.data.axes)
+        truth = read_mask(pair.mask, convention, image.info)
+        labels = predictor.predict_image(image, should_stop=should_stop).labels
+        n_classes = predictor.convention.n_classes
+        scored.append(score_image(pair.name, truth, labels, n_classes, finite_mask(image.pixels)))
+    on_event(Progress(1.0, ""))
+    return Evaluation(tuple(scored), predictor.convention.class_names)
+
+
+def _require_same(plan: Plan, values: dict[str, Any]) -> None:
+    """Refuse settings that differ from those that the run was started with, where they would be ignored."""
+    asked = settings_from(values)
+    for group, kind in RunSettings.groups().items():
+        for name, info in kind.model_fields.items():
+            option = option_name(name, info)
+            given = option if option in values else name
+            if given not in values or name in ("epochs", "max_minutes"):
+                continue
+            was = getattr(getattr(plan.settings, group), name)
+            wanted = getattr(getattr(asked, group), name)
+            if was != wanted:
+                raise SettingsError(
+                    f"This run was started with {given} {was} and goes on with it; {given} {wanted} needs a new run."
+                )
+
+
+def settings_from(values: dict[str, Any]) -> RunSettings:
+    """Sort single settings by name into data, model and training settings.
+
+    Raises
+    ------
+    SettingsError
+        A name is unknown or a value out of range.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        for group, kind in RunSettings.groups().items():
+            field = next(
+                (key for key, info in kind.model_fields.items() if name in (option_name(key, info), key)), None
+            )
+            if field is not None:
+                groups.setdefault(group, {})[field] = value
+                break
+        else:
+            raise SettingsError(f"There is no setting '{name}'.")
+    return make(RunSettings, groups)
+
+
+def new_run_path(source: Path) -> Path:
+    """Return a folder name that is not taken: runs/DATA-DATE-TIME in the working folder."""
+    name = source.resolve().name if source.is_dir() else source.stem
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def predictor_of(model: Model, settings: PredictionSettings) -> Predictor:
+    """Return the model, loaded."""
+    if isinstance(model, Predictor):
+        return model
+    return Predictor(model.folder.best if isinstance(model, TrainingResult) else Path(model), settings)
+
+
+def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair]) -> MaskConvention:
+    """Decide what the masks' values mean, and hold it against the model's classes.
+
+    Raises
+    ------
+    DataError
+        The masks have other classes than the model.
+    """
+    own = predictor.convention
+    survey = survey_masks(pair.mask for pair in pairs if pair.mask)
+    values = {value for found in survey.values() for value in found.non_zero}
+    if own.kind == "classes" and values <= set(own.values):
+        return own
+    found = decide_convention(survey, find_classes(pairs[0].image.parent), predictor.data.mask_values)
+    if found.n_classes != own.n_classes:
+        raise DataError(
+            f"The model knows {own.n_classes - 1} classes ({', '.join(own.class_names[1:])}) and the masks have "
+            f"{found.n_classes - 1} ({', '.join(found.class_names[1:])}); evaluate it on masks of its own classes."
+        )
+    return found
+
+
+def _annotated(source: Source | Sequence[Pair], mask_suffix: str) -> tuple[Pair, ...]:
+    if isinstance(source, PairListing):
+        return require_annotated(source)
+    if isinstance(source, str | Path):
+        return require_annotated(find_pairs(Path(source), mask_suffix))
+    return tuple(pair for pair in source if pair.mask)

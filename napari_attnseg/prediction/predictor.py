@@ -1,0 +1,166 @@
+"""A model file applied to images of any size, to stacks plane by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.loading import network_input
+from napari_attnseg.data.masks import write_mask
+from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, output_path
+from napari_attnseg.data.tiff import Image, ImageInfo, read_image, write_image
+from napari_attnseg.models.device import choose_compute
+from napari_attnseg.models.fold import folded
+from napari_attnseg.models.model_file import load_model
+from napari_attnseg.prediction.postprocess import tidy
+from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, predict_plane, to_labels
+from napari_attnseg.settings import PredictionSettings
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one image.
+
+    `labels` is uint8 (plane, y, x), class ids. `probability` is float32 (plane, class, y, x) in [0, 1] and `attention`
+    float32 (plane, gate, y, x) in [0, 1], deepest gate first; each is None unless it was asked for.
+    """
+
+    info: ImageInfo
+    labels: NDArray[np.uint8]
+    probability: FloatArray | None
+    attention: FloatArray | None
+
+
+class Predictor:
+    """A loaded model on its device, ready for any number of images.
+
+    Raises
+    ------
+    ModelFileError
+        `path` is no usable model file.
+    SettingsError
+        The device that the settings ask for is not there.
+    """
+
+    def __init__(self, path: Path, settings: PredictionSettings | None = None) -> None:
+        self.settings = settings or PredictionSettings()
+        self.compute = choose_compute(self.settings.device, self.settings.precision)
+        model, self.card = load_model(Path(path))
+        self.model = folded(model)
+        self.compute.place(self.model)
+        asked = self.settings.channels
+        self.data = self.card.data.model_copy(
+            update={"axes": self.settings.axes, "channels": asked if asked != "as-is" else self.card.data.channels}
+        )
+
+    @property
+    def convention(self) -> MaskConvention:
+        """How predictions are written: as the masks that the model learnt from, objects not counted one by one."""
+        convention = self.card.convention
+        if convention.kind == "instances":
+            return replace(convention, kind="binary", values={0: 0, 255: 1})
+        return convention
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the model has attention gates."""
+        return self.model.has_attention
+
+    def predict_file(
+        self,
+        path: Path,
+        on_progress: Callable[[float], None] = lambda share: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Prediction:
+        """Read an image and predict it; see `predict_image`."""
+        return self.predict_image(read_image(path, self.settings.axes), on_progress, should_stop)
+
+    def predict_image(
+        self,
+        image: Image,
+        on_progress: Callable[[float], None] = lambda share: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Prediction:
+        """Predict all planes of an image.
+
+        Parameters
+        ----------
+        on_progress
+            Called with the share of the image that is done, 0 to 1.
+        should_stop
+            Asked between tiles.
+
+        Raises
+        ------
+        DataError
+            The image has other channels than the model was trained on.
+        Stopped
+            `should_stop` returned True.
+        """
+        pixels = network_input(image, self.data, self.card.model.in_channels)
+        settings = self.settings
+        planes: list[PlaneResult] = []
+        labels = np.empty((len(pixels), *pixels.shape[2:]), np.uint8)
+        for number, plane in enumerate(pixels):
+
+            def on_tiles(done: int, total: int, number: int = number) -> None:
+                on_progress((number + done / total) / len(pixels))
+
+            result = predict_plane(
+                self.model,
+                plane,
+                self.compute,
+                tile_size=settings.tile_size,
+                overlap=settings.overlap,
+                batch_size=settings.batch_size,
+                attention=settings.attention,
+                on_tiles=on_tiles,
+                should_stop=should_stop,
+            )
+            labels[number] = tidy(
+                to_labels(result.probability, settings.threshold),
+                min_size=settings.min_size,
+                fill_holes=settings.fill_holes,
+            )
+            planes.append(result)
+        probability = np.stack([one.probability for one in planes]) if settings.probability else None
+        attention = (
+            np.stack([one.attention for one in planes if one.attention is not None]) if settings.attention else None
+        )
+        return Prediction(image.info, labels, probability, attention)
+
+    def write(self, prediction: Prediction, folder: Path) -> list[Path]:
+        """Write NAME_PRED.tiff and, where present, NAME_PROB.tiff and NAME_ATTN.tiff; return their paths.
+
+        Raises
+        ------
+        SaveError
+            A file cannot be written; older ones of that name are unchanged.
+        """
+        info = prediction.info
+        path = output_path(info.path, PREDICTION, folder)
+        write_mask(path, prediction.labels, self.convention, like=info)
+        written = [path]
+        names = self.convention.class_names
+        class_names = names if self.card.model.classes > 1 else names[1:]
+        if prediction.probability is not None:
+            path = output_path(info.path, PROBABILITY, folder)
+            _write_channels(path, prediction.probability, info, class_names)
+            written.append(path)
+        if prediction.attention is not None and prediction.attention.shape[1] > 0:
+            gates = tuple(f"gate {level}" for level in range(prediction.attention.shape[1], 0, -1))
+            path = output_path(info.path, ATTENTION, folder)
+            _write_channels(path, prediction.attention, info, gates)
+            written.append(path)
+        return written
+
+
+def _write_channels(path: Path, values: FloatArray, info: ImageInfo, names: tuple[str, ...]) -> None:
+    """Write (plane, channel, y, x) with the image's own stack axes."""
+    shaped = values.reshape((*info.stack_shape, *values.shape[1:]))
+    write_image(path, shaped, f"{info.stack_axes}CYX", like=info, channel_names=names)

@@ -1,0 +1,94 @@
+"""What a training saves: the model files for people, the state for resuming.
+
+The state is written last. A process that is killed between two writes leaves a state that is older than the model
+files, and a resumed run makes those files again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from napari_attnseg.errors import RunFolderError
+from napari_attnseg.models.model_file import ModelCard, save_model
+from napari_attnseg.training.learner import Learner
+from napari_attnseg.training.plan import Plan
+from napari_attnseg.training.run_folder import MetricsRow, RunFolder
+
+
+@dataclass
+class Position:
+    """How far a training is."""
+
+    epoch: int = 0
+    """Epochs that are over."""
+    step: int = 0
+    """Batches learnt in all."""
+    step_in_epoch: int = 0
+    seconds: float = 0.0
+    """Time spent, over all sessions of the run."""
+    best_score: float | None = None
+    epochs_without_gain: int = 0
+
+
+class Checkpoints:
+    """Writes and restores the checkpoints of one run."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, learner: Learner) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.learner = learner
+
+    def save_models(self, position: Position, row: MetricsRow, *, is_best: bool) -> list[Path]:
+        """Write last.safetensors, and best.safetensors if it is the best so far; return what was written."""
+        card = self._card(position, row)
+        paths = [self.folder.last, self.folder.best] if is_best else [self.folder.last]
+        for path in paths:
+            save_model(path, self.learner.averaged, card)
+        return paths
+
+    def save_state(self, position: Position) -> None:
+        """Write state.pt."""
+        self.folder.write_state({"position": asdict(position), **self.learner.state()})
+
+    def restore(self) -> tuple[Position, list[MetricsRow]] | None:
+        """Load state.pt into the learner; None if there is none.
+
+        Raises
+        ------
+        RunFolderError
+            The state is damaged.
+        """
+        state = self.folder.read_state()
+        if state is None:
+            return None
+        try:
+            position = Position(**state.pop("position"))
+        except (KeyError, TypeError) as error:
+            raise RunFolderError(f"'{self.folder.state}' holds no training state ({error}).") from error
+        self.learner.load_state(state)
+        rows = [row for row in self.folder.read_metrics() if row["epoch"] <= position.epoch]
+        return position, rows
+
+    def _card(self, position: Position, row: MetricsRow) -> ModelCard:
+        settings = self.plan.settings
+        return ModelCard(
+            model=settings.model,
+            data=settings.data.model_copy(update={"val": None}),
+            masks=self.plan.convention.to_dict(),
+            patch_size=settings.training.patch_size,
+            training={
+                "version": version("napari-attnseg"),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "images": len(self.plan.train),
+                "held_out": len(self.plan.held_out),
+                "epochs": position.epoch,
+                "steps": position.step,
+                "minutes": round(position.seconds / 60, 2),
+                "start": self.plan.init.name if self.plan.init else None,
+                "settings": settings.training.model_dump(mode="json"),
+            },
+            scores={name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")},
+        )

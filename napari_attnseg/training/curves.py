@@ -1,0 +1,79 @@
+"""The learning curves of a run as a picture and, if TensorBoard is installed, as its event files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from napari_attnseg.data.atomic import replacing
+from napari_attnseg.training.run_folder import MetricsRow
+
+_BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9730d", "#777777"
+
+
+def draw_curves(path: Path, rows: Sequence[MetricsRow]) -> None:
+    """Write a PNG: loss to the left, scores on the held-out images to the right, over epochs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    epochs = [row["epoch"] for row in rows]
+    has_scores = any("val_score" in row for row in rows)
+    axes = figure.subplots(1, 2 if has_scores else 1, squeeze=False)[0]
+    mark = "o" if len(rows) < 30 else ""
+    axes[0].plot(epochs, [row["loss"] for row in rows], color=_BLUE, marker=mark, ms=3.5, label="training")
+    if has_scores:
+        axes[0].plot(epochs, _column(rows, "val_loss"), color=_ORANGE, marker=mark, ms=3.5, label="held out")
+        _draw_scores(axes[1], rows, epochs, mark)
+    axes[0].set(title="Loss", xlabel="Epoch", ylim=(0, None))
+    for ax in axes:
+        ax.legend(frameon=False)
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+class TensorBoard:
+    """Writes a run's rows as TensorBoard events; does nothing where TensorBoard is not installed."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        self._writer = None
+        if find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+
+    def add(self, row: MetricsRow) -> None:
+        """Write one row of metrics.csv."""
+        if self._writer is not None:
+            for name, value in row.items():
+                if name not in ("epoch", "minutes"):
+                    group = "held out" if name.startswith("val_") else "training"
+                    self._writer.add_scalar(f"{group}/{name.removeprefix('val_')}", value, int(row["epoch"]))
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _draw_scores(ax, rows: Sequence[MetricsRow], epochs: Sequence[float], mark: str) -> None:  # type: ignore[no-untyped-def]
+    dice = [name for row in rows[:1] for name in row if name.startswith("val_dice_")][1:]
+    shown = {name: f"Dice {name.removeprefix('val_dice_')}" for name in dice} or {
+        "val_f1": "F1",
+        "val_jaccard": "Jaccard",
+    }
+    for name, text in shown.items():
+        ax.plot(epochs, _column(rows, name), marker=mark, ms=3.5, label=text)
+    score = _column(rows, "val_score")
+    best = max(range(len(score)), key=score.__getitem__)
+    ax.axvline(epochs[best], color=_GREY, lw=0.8, ls=":")
+    ax.annotate(f"best, {score[best]:.3f}", (epochs[best], 0.02), color=_GREY, fontsize=9, ha="center")
+    ax.set(title="Scores on held-out images", xlabel="Epoch", ylim=(0, 1))
+
+
+def _column(rows: Sequence[MetricsRow], name: str) -> list[float]:
+    return [row.get(name, float("nan")) for row in rows]

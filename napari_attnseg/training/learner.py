@@ -1,0 +1,126 @@
+"""The network while it learns: a step on a batch, the running average of the weights, the state for resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+
+from napari_attnseg.errors import AttnSegError
+from napari_attnseg.models.device import Compute
+from napari_attnseg.models.unet import UNet
+from napari_attnseg.settings import TrainingSettings
+from napari_attnseg.training.losses import LOSSES
+
+_LARGEST_GRADIENT = 5.0
+_BETAS = (0.9, 0.95)  # a shorter memory of squared gradients than usual: trainings here have hundreds of steps
+
+
+class Learner:
+    """A network with its optimiser and the exponential moving average of its weights.
+
+    `averaged` is what is scored and saved: it is smoother than the weights of any one step (Polyak and Juditsky 1992).
+    """
+
+    def __init__(self, model: UNet, settings: TrainingSettings, compute: Compute) -> None:
+        self.settings = settings
+        self.compute = compute
+        self.model = compute.place(model)
+        self.loss = LOSSES[settings.loss]
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=settings.learning_rate, betas=_BETAS, weight_decay=settings.weight_decay
+        )
+        self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.needs_scaler)
+        self.chunks = 1
+        """In how many parts a batch goes through the network; raised when the GPU's memory is too small."""
+        self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
+
+    @property
+    def averaged(self) -> UNet:
+        """The network to score and to save."""
+        return cast(UNet, self._average.module if self.settings.ema > 0 else self.model)
+
+    def step(self, images: Tensor, labels: Tensor, valid: Tensor | None, rate: float) -> Tensor:
+        """Learn from one batch on the device and return its loss, a scalar that is not yet synchronised.
+
+        Parameters
+        ----------
+        images
+            float (N, C, H, W).
+        labels, valid
+            int64 and bool (N, H, W).
+        rate
+            Learning rate of this step.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=images.device)
+        parts = zip(
+            images.chunk(self.chunks),
+            labels.chunk(self.chunks),
+            [None] * self.chunks if valid is None else valid.chunk(self.chunks),
+            strict=False,
+        )
+        for part_images, part_labels, part_valid in parts:
+            with self.compute.autocast():
+                logits = self.model(part_images.contiguous(memory_format=torch.channels_last))
+            loss = self.loss(logits, part_labels, part_valid) * (len(part_images) / len(images))
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.settings.ema > 0:
+            self._follow()
+        return total
+
+    def split_further(self) -> bool:
+        """Halve what goes through the network at once; False when it is a single patch already."""
+        if self.chunks >= self.settings.batch_size:
+            return False
+        self.chunks = min(self.chunks * 2, self.settings.batch_size)
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.compute.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return True
+
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """Measure the statistics of batch normalisation anew for the averaged weights, on `batches` of images."""
+        if any(isinstance(module, nn.BatchNorm2d) for module in self.averaged.modules()):
+            with self.compute.autocast():
+                update_bn(batches, self.averaged)
+        self.averaged.eval()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that resuming needs, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self._average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "chunks": self.chunks,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        try:
+            self.model.load_state_dict(state["model"])
+            self._average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise AttnSegError(f"The saved training state does not fit the model of this run ({error}).") from error
+        self.chunks = int(state["chunks"])
+
+    def _follow(self) -> None:
+        """Move the average towards the weights, faster in the first steps, when they are still far from any good."""
+        seen = int(self._average.n_averaged)
+        decay = min(self.settings.ema, (1 + seen) / (10 + seen))
+        self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+        self._average.update_parameters(self.model)

@@ -1,0 +1,99 @@
+"""The losses, all on logits, for binary and multi-class masks, each honouring a map of the pixels that count.
+
+Every loss takes
+
+- `logits`: float (N, K, H, W); K = 1 for binary masks (sigmoid), else one plane a class, background first (softmax),
+- `target`: int64 (N, H, W), class ids 0..K-1 (0 and 1 when K = 1),
+- `valid`: bool (N, H, W), False where a pixel is left out; None when all count,
+
+and returns a scalar: 0 is perfect. Dice and Jaccard are the soft forms (Milletari et al. 2016, arXiv:1606.04797),
+summed over the whole batch and averaged over the foreground classes, so that a patch without a class is no special case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_attnseg.settings import LossName
+
+SMOOTH = 1.0
+"""Added to numerator and denominator, in pixels: an absent class that is not predicted costs nothing."""
+
+FOCAL_GAMMA = 2.0
+"""The focusing parameter that the focal loss paper found best."""
+
+
+def dice(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """1 - 2 |A and B| / (|A| + |B|), soft."""
+    overlap, predicted, true = _overlaps(logits, target, valid)
+    return (1 - (2 * overlap + SMOOTH) / (predicted + true + SMOOTH)).mean()
+
+
+def jaccard(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """1 - |A and B| / |A or B|, soft."""
+    overlap, predicted, true = _overlaps(logits, target, valid)
+    return (1 - (overlap + SMOOTH) / (predicted + true - overlap + SMOOTH)).mean()
+
+
+def bce(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Cross-entropy, binary or over classes, averaged over the pixels that count."""
+    return _mean(_cross_entropy(logits.float(), target), valid)
+
+
+def focal(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Cross-entropy times (1 - p)^2, p the probability of the true class (Lin et al. 2017, arXiv:1708.02002)."""
+    entropy = _cross_entropy(logits.float(), target)
+    return _mean((1 - torch.exp(-entropy)) ** FOCAL_GAMMA * entropy, valid)
+
+
+def dice_focal(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Dice + focal."""
+    return dice(logits, target, valid) + focal(logits, target, valid)
+
+
+def dice_bce(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Dice + cross-entropy."""
+    return dice(logits, target, valid) + bce(logits, target, valid)
+
+
+LOSSES: dict[LossName, Callable[..., Tensor]] = {
+    "dice": dice,
+    "jaccard": jaccard,
+    "bce": bce,
+    "focal": focal,
+    "dice_focal": dice_focal,
+    "dice_bce": dice_bce,
+}
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the cross-entropy of each pixel, (N, H, W)."""
+    if logits.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype), reduction="none")
+    return F.cross_entropy(logits, target, reduction="none")
+
+
+def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    """Average over the pixels that count; 0 when none does."""
+    if valid is None:
+        return values.mean()
+    return (values * valid).sum() / valid.sum().clamp(min=1)
+
+
+def _overlaps(logits: Tensor, target: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return intersection, predicted size and true size of each foreground class, in pixels, each (classes,)."""
+    logits = logits.float()
+    if logits.shape[1] == 1:
+        probability = torch.sigmoid(logits)
+        truth = target[:, None].to(probability.dtype)
+    else:
+        probability = torch.softmax(logits, dim=1)[:, 1:]
+        truth = F.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(probability.dtype)
+    if valid is not None:
+        probability, truth = probability * valid[:, None], truth * valid[:, None]
+    over = (0, 2, 3)
+    return (probability * truth).sum(over), probability.sum(over), truth.sum(over)

@@ -1,0 +1,132 @@
+"""The run folder: all files of one training, each written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_attnseg.data.atomic import replacing, write_json, write_text
+from napari_attnseg.errors import RunFolderError, SaveError
+from napari_attnseg.events import Event
+
+MetricsRow = dict[str, float]
+
+
+class RunFolder:
+    """Paths, reading and writing of a run folder; see the README for what each file holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_json = path / "run.json"
+        self.metrics = path / "metrics.csv"
+        self.events = path / "events.jsonl"
+        self.best = path / "best.safetensors"
+        self.last = path / "last.safetensors"
+        self.state = path / "state.pt"
+        self.curves = path / "curves.png"
+        self.stop = path / "stop"
+
+    @property
+    def is_started(self) -> bool:
+        """Whether a run has begun here."""
+        return self.run_json.exists()
+
+    def require_free(self) -> None:
+        """Make sure that no run has begun here.
+
+        Raises
+        ------
+        RunFolderError
+            One has.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"'{self.path}' is a file; choose a folder with --run.")
+        if self.is_started or self.best.exists() or self.last.exists():
+            raise RunFolderError(
+                f"The run folder '{self.path}' already holds a run; choose another with --run, or go on with --resume."
+            )
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        SaveError
+            It cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SaveError(f"The run folder '{self.path}' cannot be made ({error.strerror}).") from error
+
+    def read_run(self) -> dict[str, Any]:
+        """Return what run.json holds."""
+        try:
+            values = json.loads(self.run_json.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunFolderError(
+                f"'{self.run_json}' cannot be read ({error}); expected the run.json of a run."
+            ) from error
+        if not isinstance(values, dict):
+            raise RunFolderError(f"'{self.run_json}' is not the run.json of a run.")
+        return values
+
+    def write_run(self, values: dict[str, Any]) -> None:
+        """Write run.json."""
+        write_json(self.run_json, values)
+
+    def read_metrics(self) -> list[MetricsRow]:
+        """Return the rows of metrics.csv; none if there is no such file."""
+        if not self.metrics.exists():
+            return []
+        with self.metrics.open(newline="", encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+    def write_metrics(self, rows: list[MetricsRow]) -> None:
+        """Write metrics.csv, a row an epoch."""
+        text = io.StringIO()
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+        write_text(self.metrics, text.getvalue())
+
+    def append_event(self, event: Event) -> None:
+        """Add one line to events.jsonl, after ending a line that a killed process left unfinished."""
+        try:
+            with self.events.open("a+b") as file:
+                if file.tell() > 0:
+                    file.seek(-1, 2)
+                    if file.read(1) != b"\n":
+                        file.write(b"\n")
+                file.write(event.to_json().encode() + b"\n")
+        except OSError as error:
+            raise SaveError(f"'{self.events}' cannot be written ({error.strerror}).") from error
+
+    def read_state(self) -> dict[str, Any] | None:
+        """Return the training state, or None if none was saved yet.
+
+        Raises
+        ------
+        RunFolderError
+            The file is damaged.
+        """
+        if not self.state.exists():
+            return None
+        try:
+            state = torch.load(self.state, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises half a dozen unrelated kinds for a damaged file
+            raise RunFolderError(f"'{self.state}' is damaged and cannot be resumed from ({error}).") from error
+        if not isinstance(state, dict):
+            raise RunFolderError(f"'{self.state}' holds no training state.")
+        return state
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Write the training state."""
+        with replacing(self.state) as temporary:
+            torch.save(state, temporary)

@@ -1,0 +1,75 @@
+"""Scoring the network on whole held-out images while it is being trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_attnseg.data.patches import LoadedImage
+from napari_attnseg.models.device import Compute
+from napari_attnseg.models.unet import UNet
+from napari_attnseg.prediction.tiling import FloatArray, Stopped, predict_plane, to_labels
+from napari_attnseg.training.evaluation import Evaluation, score_image
+from napari_attnseg.training.losses import LOSSES
+from napari_attnseg.training.plan import Plan
+
+__all__ = ["Stopped", "Validation", "validate"]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the held-out images say."""
+
+    evaluation: Evaluation
+    loss: float
+
+    @property
+    def score(self) -> float:
+        """The figure by which the best epoch is chosen."""
+        return self.evaluation.selection_score
+
+    @property
+    def row(self) -> dict[str, float]:
+        """Columns of metrics.csv."""
+        names = self.evaluation.class_names
+        dice = {f"val_dice_{name}": float(value) for name, value in zip(names, self.evaluation.dice, strict=True)}
+        means = {f"val_{name}": value for name, value in self.evaluation.mean.as_dict().items()}
+        return {"val_loss": self.loss, "val_score": self.score, **means, **(dice if len(names) > 2 else {})}
+
+
+def validate(
+    model: UNet,
+    images: Sequence[LoadedImage],
+    compute: Compute,
+    plan: Plan,
+    should_stop: Callable[[], bool],
+) -> Validation:
+    """Predict whole images as `predict` does and score them.
+
+    Raises
+    ------
+    Stopped
+        `should_stop` returned True.
+    """
+    names = plan.convention.class_names
+    loss_of = LOSSES[plan.settings.training.loss]
+    scored, losses = [], []
+    for image in images:
+        labels = np.empty_like(image.labels)
+        for plane, pixels in enumerate(image.pixels):
+            result = predict_plane(model, pixels.astype(np.float32), compute, should_stop=should_stop)
+            labels[plane] = to_labels(result.probability)
+            valid = None if image.valid is None else torch.from_numpy(image.valid[plane][None])
+            truth = torch.from_numpy(image.labels[plane][None]).long()
+            losses.append(float(loss_of(_logits(result.probability), truth, valid)))
+        scored.append(score_image(image.name, image.labels, labels, len(names), image.valid))
+    return Validation(Evaluation(tuple(scored), names), float(np.mean(losses)))
+
+
+def _logits(probability: FloatArray) -> torch.Tensor:
+    """Return (1, classes, y, x) from which sigmoid or softmax give back the blended probabilities."""
+    tensor = torch.from_numpy(probability)[None].clamp(1e-6, 1 - 1e-6)
+    return torch.logit(tensor) if tensor.shape[1] == 1 else torch.log(tensor)

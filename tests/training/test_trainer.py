@@ -1,0 +1,306 @@
+"""The trainer: it learns, saves, stops within a batch, and goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_attnseg.engine import evaluate, fit, predict
+from napari_attnseg.errors import AttnSegError, DataError, ModelFileError, RunFolderError, SettingsError
+from napari_attnseg.events import CheckpointSaved, EpochEnd, Event, Notice, Progress, Started
+from napari_attnseg.models.model_file import load_card, load_model
+from napari_attnseg.training.run_folder import RunFolder
+from tests.conftest import TINY, MakeFolder
+
+
+def learn(source: Path, run: Path, **values: Any) -> tuple[Any, list[Event]]:
+    events: list[Event] = []
+    on_event = values.pop("on_event", events.append)
+    return fit(source, run, on_event=on_event, **{**TINY, **values}), events
+
+
+def after(steps: int) -> tuple[Callable[[], bool], Callable[[Event], None]]:
+    """Return a `should_stop` that says yes once it was asked `steps` times after the images were read."""
+    asked = {"count": 0, "reading": True}
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Notice | Progress) and "reading" not in event.message:
+            asked["reading"] = False
+
+    def should_stop() -> bool:
+        asked["count"] += 1
+        return asked["count"] > steps
+
+    return should_stop, on_event
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_model(path)[0].state_dict()
+
+
+def test_one_pair_is_learnt_by_heart(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(1)
+    result, events = learn(
+        source, tmp_path / "run", epochs=12, steps_per_epoch=12, learning_rate=0.02, augmentation="none"
+    )
+    assert result.best_score is None
+    assert any(isinstance(e, Notice) and "No image is held out" in e.message for e in events)
+    assert evaluate(result, source).mean.f1 > 0.95
+
+
+def test_classes_are_learnt(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(6, classes=3)
+    result, _ = learn(source, tmp_path / "run", epochs=10, steps_per_epoch=15, learning_rate=0.02)
+    found = evaluate(result, source)
+    assert len(found.dice) == 4
+    assert found.dice.min() > 0.5
+
+
+def test_a_run_folder_holds_everything(make_folder: MakeFolder, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "a b"
+    result, events = learn(make_folder(5), run)
+    names = {path.name for path in run.iterdir()}
+    assert names >= {
+        "run.json",
+        "metrics.csv",
+        "events.jsonl",
+        "best.safetensors",
+        "last.safetensors",
+        "state.pt",
+        "curves.png",
+    }
+    rows = RunFolder(run).read_metrics()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(0 <= row["val_f1"] <= 1 for row in rows)
+    order = json.loads((run / "run.json").read_text())
+    assert len(order["split"]["train"]) == 4
+    assert len(order["split"]["held_out"]) == 1
+    assert order["settings"]["training"]["epochs"] == 2
+    card = load_card(run / "best.safetensors")
+    assert card.scores["score"] == pytest.approx(result.best_score)
+    assert card.training["images"] == 4
+    kinds = [type(event) for event in events]
+    assert kinds[0] is Started
+    assert kinds.count(EpochEnd) == 2
+    assert CheckpointSaved in kinds
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_the_best_score_is_the_one_that_evaluate_measures(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source, apart = make_folder(4), make_folder(3, "apart")
+    result, _ = learn(source, tmp_path / "run", val=apart, epochs=4)
+    assert evaluate(result, apart).mean.f1 == pytest.approx(result.best_score, abs=1e-3)
+
+
+def test_the_same_seed_gives_the_same_model(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder()
+    one, two, other = (learn(source, tmp_path / name, seed=seed)[0] for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    first, second = weights(one.folder.last), weights(two.folder.last)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    third = weights(other.folder.last)
+    assert not all(torch.equal(first[name], third[name]) for name in first)
+
+
+@pytest.mark.parametrize("steps", [0, 5, 7, 9, 12])
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(make_folder: MakeFolder, tmp_path: Path, steps: int) -> None:
+    source = make_folder()
+    straight, _ = learn(source, tmp_path / "straight")
+    should_stop, on_event = after(steps)
+    stopped, _ = learn(source, tmp_path / "run", should_stop=should_stop, on_event=on_event)
+    assert stopped.was_stopped
+    resumed, _ = learn(source, tmp_path / "run", resume=True)
+    assert not resumed.was_stopped
+    assert resumed.best_score == pytest.approx(straight.best_score)
+    expected, found = weights(straight.folder.last), weights(resumed.folder.last)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [row["epoch"] for row in resumed.folder.read_metrics()] == [1, 2]
+
+
+def test_a_finished_run_can_be_made_longer(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder()
+    learn(source, tmp_path / "run")
+    result, _ = learn(source, tmp_path / "run", resume=True, epochs=3)
+    assert result.epochs == 3
+    assert len(result.folder.read_metrics()) == 3
+
+
+def test_resuming_with_other_settings_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder()
+    learn(source, tmp_path / "run")
+    with pytest.raises(SettingsError, match="learning_rate"):
+        learn(source, tmp_path / "run", resume=True, learning_rate=0.5)
+
+
+def test_the_time_limit_holds(make_folder: MakeFolder, tmp_path: Path) -> None:
+    result, _ = learn(make_folder(), tmp_path / "run", epochs=10_000, max_minutes=0.05)
+    assert "time limit" in result.reason
+    assert 1 <= result.epochs < 10_000
+    assert result.best_score is not None
+
+
+def test_early_stopping(make_folder: MakeFolder, tmp_path: Path) -> None:
+    result, _ = learn(make_folder(), tmp_path / "run", epochs=50, patience=2, learning_rate=1e-9, steps_per_epoch=1)
+    assert result.epochs <= 10
+    assert "no better score" in result.reason
+
+
+def test_starting_from_a_model_never_makes_best_worse(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(6)
+    first, _ = learn(source, tmp_path / "first", epochs=6, steps_per_epoch=15, learning_rate=0.02)
+    spoilt, events = learn(source, tmp_path / "spoilt", init=first.folder.best, learning_rate=1.0, epochs=1)
+    assert spoilt.best_score == pytest.approx(first.best_score)
+    assert any(isinstance(event, Notice) and "starting model scores" in event.message for event in events)
+    expected, found = weights(first.folder.best), weights(spoilt.folder.best)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_other_classes_start_from_a_model_with_a_new_head(make_folder: MakeFolder, tmp_path: Path) -> None:
+    first, _ = learn(make_folder(4), tmp_path / "first")
+    result, events = learn(make_folder(4, "classes", classes=3), tmp_path / "second", init=first.folder.best)
+    assert any(isinstance(event, Notice) and "output layer learns anew" in event.message for event in events)
+    assert load_card(result.folder.best).model.classes == 4
+
+
+@pytest.mark.parametrize("loss", ["dice", "jaccard", "bce", "focal", "dice_focal", "dice_bce"])
+@pytest.mark.parametrize("model", ["unet", "attention_se_unet"])
+def test_every_loss_and_model_trains(make_folder: MakeFolder, tmp_path: Path, loss: str, model: str) -> None:
+    result, _ = learn(make_folder(3), tmp_path / "run", loss=loss, model=model, epochs=1, steps_per_epoch=2)
+    assert load_card(result.folder.best).model.name == model
+
+
+def test_stacks_and_rgb_and_bfloat16(make_folder: MakeFolder, tmp_path: Path) -> None:
+    stacks = make_folder(3, "stacks", planes=4)
+    result, _ = learn(stacks, tmp_path / "z", epochs=1)
+    assert predict(result, stacks / "cell00.tif").labels.shape == (4, 48, 40)
+    result, _ = learn(make_folder(3, "rgb", channels=3), tmp_path / "rgb", epochs=1, precision="bfloat16")
+    assert load_card(result.folder.best).model.in_channels == 3
+
+
+def test_nan_pixels_are_left_out(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(3)
+    for path in sorted(source.glob("cell0?.tif")):
+        image = tifffile.imread(path).astype(np.float32)
+        image[:5], image[:, :3] = np.nan, np.inf
+        tifffile.imwrite(path, image)
+    result, _ = learn(source, tmp_path / "run")
+    assert np.isfinite(result.folder.read_metrics()[-1]["loss"])
+    found = evaluate(result, source)
+    assert found.matrix.sum() == 3 * (48 - 5) * (40 - 3)
+
+
+def test_constant_images_do_not_divide_by_zero(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(3)
+    for path in sorted(source.glob("cell0?.tif")):
+        tifffile.imwrite(path, np.full((48, 40), 7, np.uint8))
+    result, _ = learn(source, tmp_path / "run", epochs=1)
+    assert np.isfinite(result.folder.read_metrics()[0]["loss"])
+
+
+def test_a_diverging_training_is_named_and_the_old_model_kept(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(3)
+    for path in sorted(source.glob("cell0?.tif")):
+        tifffile.imwrite(path, tifffile.imread(path).astype(np.float32))
+
+    def poison(event: Event) -> None:
+        if isinstance(event, EpochEnd) and event.epoch == 1:
+            trainer_modules[0].loss = lambda logits, *_: logits.sum() * float("nan")
+
+    from napari_attnseg.training import trainer
+
+    trainer_modules: list[Any] = []
+    real = trainer.Learner
+
+    def remember(*args: Any) -> Any:
+        trainer_modules.append(real(*args))
+        return trainer_modules[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "Learner", remember)
+        patch.setattr(trainer, "_SECONDS_BETWEEN_PROGRESS", 0.0)
+        with pytest.raises(AttnSegError, match="diverged"):
+            learn(source, tmp_path / "run", on_event=poison)
+    assert load_card(tmp_path / "run" / "best.safetensors").training["epochs"] == 1
+
+
+def test_gpu_memory_that_runs_out_halves_the_batch(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is raised by hand, as there may be no GPU; what follows it is real."""
+    from napari_attnseg.training.learner import Learner
+
+    real, sizes = Learner.step, []
+
+    def step(self: Learner, images: torch.Tensor, *more: Any) -> torch.Tensor:
+        sizes.append(len(images) // self.chunks)
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, images, *more)
+
+    monkeypatch.setattr(Learner, "step", step)
+    result, events = learn(make_folder(3), tmp_path / "run", batch_size=8)
+    assert result.epochs == 2
+    assert sizes[:3] == [8, 4, 2]
+    assert [e.message for e in events if isinstance(e, Notice) and "memory ran out" in e.message][-1].endswith(
+        "2 patches at a time."
+    )
+
+
+def refused(action: Callable[[], object], kind: type[AttnSegError], run: Path, *words: str) -> None:
+    with pytest.raises(kind) as caught:
+        action()
+    text = str(caught.value)
+    assert all(word in text for word in words), text
+    assert "\n" not in text
+    assert not run.exists(), "something was written"
+
+
+def test_bad_data_is_refused_before_anything_is_written(make_folder: MakeFolder, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    refused(lambda: learn(tmp_path / "nowhere", run), DataError, run, "nowhere", "does not exist")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(lambda: learn(empty, run), DataError, run, "no TIFF")
+    unmasked = make_folder(2, "unmasked")
+    for path in unmasked.glob("*_MASK.tif"):
+        path.unlink()
+    refused(lambda: learn(unmasked, run), DataError, run, "mask")
+    black = make_folder(2, "black")
+    for path in black.glob("*_MASK.tif"):
+        tifffile.imwrite(path, np.zeros((48, 40), np.uint8))
+    refused(lambda: learn(black, run), DataError, run, "empty")
+    mixed = make_folder(2, "mixed")
+    tifffile.imwrite(mixed / "cell00_MASK.tif", np.tile(np.arange(4, dtype=np.uint8), (48, 10)))
+    refused(lambda: learn(mixed, run), DataError, run, "cell00_MASK.tif", "cell01_MASK.tif")
+    channels = make_folder(2, "channels")
+    tifffile.imwrite(channels / "cell01.tif", np.zeros((48, 40, 3), np.uint8), photometric="rgb")
+    refused(lambda: learn(channels, run), DataError, run, "cell01.tif", "--channels grey")
+    shapes = make_folder(2, "shapes")
+    tifffile.imwrite(shapes / "cell01_MASK.tif", np.full((40, 40), 255, np.uint8))
+    refused(lambda: learn(shapes, run), DataError, run, "cell01_MASK.tif", "48", "40")
+    cut = make_folder(2, "cut")
+    (cut / "cell00.tif").write_bytes((cut / "cell00.tif").read_bytes()[:700])
+    refused(lambda: learn(cut, run), DataError, run, "cell00.tif")
+
+
+def test_bad_settings_models_and_folders_are_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source, run = make_folder(3), tmp_path / "run"
+    refused(lambda: learn(source, run, epochs=0), SettingsError, run, "epochs")
+    refused(lambda: learn(source, run, no_such=1), SettingsError, run, "no_such")
+    refused(lambda: learn(source, run, init=source / "cell00.tif"), ModelFileError, run, "cell00.tif")
+    if not torch.cuda.is_available():
+        refused(lambda: learn(source, run, device="cuda"), SettingsError, run, "cuda")
+    learn(source, run, epochs=1)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with pytest.raises(RunFolderError, match="--resume"):
+        learn(source, run)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    (run / "state.pt").write_bytes(b"rubbish")
+    with pytest.raises(RunFolderError, match=r"state\.pt"):
+        learn(source, run, resume=True)
