@@ -76,8 +76,6 @@ def fit(
     else:
         folder.require_free()
         plan = make_plan(path, settings, Path(init) if init else None)
-        folder.create()
-    folder.write_run(plan.to_json())
     return Trainer(plan, folder, on_event, should_stop).run()
 
 

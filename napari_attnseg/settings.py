@@ -203,11 +203,12 @@ class TrainingSettings(_Settings):
         description="Unset: as many as it takes to see about every pixel once, from 20 to 500.",
     )
     patch_size: int = Field(
-        128,
+        64,
         ge=16,
         le=2048,
         title="Patch size",
-        description="Side of the squares cut from the images.",
+        description="Side of the squares that are learnt from, after a random zoom out; larger ones suit large objects "
+        "and long trainings.",
         json_schema_extra=_extra("pixels"),
     )
     batch_size: int = Field(16, ge=1, le=1024, title="Batch size", description="Patches in one training step.")

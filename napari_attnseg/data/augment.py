@@ -24,7 +24,7 @@ class Strength:
     turn: float
     """Largest rotation, in degrees."""
     zoom: tuple[float, float]
-    """Smallest and largest magnification."""
+    """Smallest and largest magnification; mostly below 1, which shows more of the image for the same work."""
     gamma: tuple[float, float]
     contrast: float
     brightness: float
@@ -33,8 +33,8 @@ class Strength:
 
 
 STRENGTHS = {
-    "default": Strength(turn=15, zoom=(0.75, 1.3), gamma=(0.7, 1.4), contrast=0.2, brightness=0.1, noise=0.03),
-    "strong": Strength(turn=45, zoom=(0.5, 1.6), gamma=(0.5, 2.0), contrast=0.4, brightness=0.2, noise=0.06),
+    "default": Strength(turn=15, zoom=(0.5, 1.25), gamma=(0.7, 1.4), contrast=0.2, brightness=0.1, noise=0.03),
+    "strong": Strength(turn=45, zoom=(0.3, 1.4), gamma=(0.5, 2.0), contrast=0.4, brightness=0.2, noise=0.06),
 }
 
 
@@ -53,7 +53,7 @@ class Augmenter:
     @property
     def source_size(self) -> int:
         """Side of the patches to cut, in pixels."""
-        return self.size if self.strength is None else math.ceil(self.size * 1.25)
+        return self.size if self.strength is None else math.ceil(self.size / self.strength.zoom[0])
 
     def __call__(self, images: Tensor, labels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Change images float (N, C, S, S) in [0, 1], labels (N, S, S) and valid bool (N, S, S) or None alike.

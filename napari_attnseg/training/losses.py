@@ -7,7 +7,8 @@ Every loss takes
 - `valid`: bool (N, H, W), False where a pixel is left out; None when all count,
 
 and returns a scalar: 0 is perfect. Dice and Jaccard are the soft forms (Milletari et al. 2016, arXiv:1606.04797),
-summed over the whole batch and averaged over the foreground classes, so that a patch without a class is no special case.
+summed over the whole batch and averaged over the foreground classes, so that a patch without a class is no special
+case.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Scores of a predicted mask against the true one, from one confusion matrix.
 
 Accuracy, F1 (= Dice), Jaccard (= IoU), recall and precision are those of scikit-learn for the flattened masks; where
-truth and prediction are both empty they count as 1. With more than two classes F1, Jaccard, recall and precision of an image
-are averaged over the foreground classes that occur in its truth or its prediction (1 when none does).
+truth and prediction are both empty they count as 1. With more than two classes F1, Jaccard, recall and precision of an
+image are averaged over the foreground classes that occur in its truth or its prediction (1 when none does).
 """
 
 from __future__ import annotations

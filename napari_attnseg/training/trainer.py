@@ -38,7 +38,7 @@ from napari_attnseg.training.run_folder import MetricsRow, RunFolder
 from napari_attnseg.training.schedule import learning_rate_factor
 from napari_attnseg.training.validation import Stopped, validate
 
-_SETTLING_PATCHES = 48
+_SETTLING_BATCHES = 4
 _SECONDS_BETWEEN_PROGRESS = 0.5
 _SECONDS_BETWEEN_STATES = 120.0
 
@@ -65,7 +65,7 @@ class Trainer:
     plan
         What to do, as `make_plan` or a run's `run.json` gives it.
     folder
-        A run folder that exists and holds the plan as run.json.
+        The run folder; it is made, with the plan as run.json, once everything is read and found usable.
     on_event
         Called with every event; the events are also appended to the folder's events.jsonl.
     should_stop
@@ -90,6 +90,7 @@ class Trainer:
         self._validation_seconds = 0.0
         self._losses: list[Tensor] = []
         self._board: TensorBoard | None = None
+        self._early: list[Event] = []  # events from before there was a folder
         self.position = Position()
         self.rows: list[MetricsRow] = []
 
@@ -137,6 +138,8 @@ class Trainer:
         model, notices = initial_model(self.plan.settings.model, self.plan.init)
         for notice in notices:
             self._report(Notice(notice))
+        self.folder.create()
+        self.folder.write_run(self.plan.to_json())
         self.learner = Learner(model, settings, self.compute)
         self.checkpoints = Checkpoints(self.plan, self.folder, self.learner)
         restored = self.checkpoints.restore()
@@ -273,12 +276,14 @@ class Trainer:
         self._report(EpochEnd(self.position.epoch, row, is_best))
 
     def _settle(self) -> None:
-        """Re-estimate batch normalisation on patches of the steps just learnt, unchanged in intensity."""
-        count = max(1, _SETTLING_PATCHES // self.settings.batch_size)
-        patches = PatchSampler(self.train, size=self.settings.patch_size, foreground=0.0, seed=self.settings.seed)
+        """Measure batch normalisation's statistics on patches as prediction sees them: larger, and not augmented.
+
+        The batches are as large as in training: within smaller ones images differ less, and the variance comes out low.
+        """
+        patches = PatchSampler(self.train, size=2 * self.settings.patch_size, foreground=0.0, seed=self.settings.seed)
         batches = (
             self.compute.images(torch.from_numpy(patches.batch(n, self.settings.batch_size, flips=self.flips).images))
-            for n in range(count)
+            for n in range(_SETTLING_BATCHES)
         )
         self.learner.settle(batches)
 
@@ -344,5 +349,9 @@ class Trainer:
         self._report(Progress(done, message, details={"loss": loss}, **more))
 
     def _report(self, event: Event) -> None:
-        self.folder.append_event(event)
+        self._early.append(event)
+        if self.folder.path.is_dir():
+            for one in self._early:
+                self.folder.append_event(one)
+            self._early = []
         self._handler(event)

@@ -43,14 +43,16 @@ def test_tiles_of_a_small_plane_are_the_plane() -> None:
     assert (tile.y, tile.x, tile.height, tile.width) == (0, 0, 30, 50)
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("unet", 0.01), ("attention_se_unet", 0.05)])
+@pytest.mark.parametrize(("name", "tolerance"), [("unet", 0.03), ("attention_se_unet", 0.08)])
 def test_tiled_equals_whole_prediction(name: str, tolerance: float) -> None:
-    """Within 0.01 of probability for a net that sees its surroundings only, 0.05 for SE, which sees the whole tile."""
+    """Within 0.03 of probability for a net that sees its surroundings only, 0.08 for SE, which sees the whole tile."""
     model = network(name, classes=3)
     plane = np.random.default_rng(0).random((1, 150, 201), np.float32)
     whole = predict_plane(model, plane, CPU, tile_size=512, overlap=0)
     tiled = predict_plane(model, plane, CPU, tile_size=96, overlap=48, batch_size=3)
-    assert np.abs(whole.probability - tiled.probability).max() < tolerance
+    difference = np.abs(whole.probability - tiled.probability)
+    assert difference.max() < tolerance
+    assert difference.mean() < tolerance / 10
     assert tiled.probability.sum(0) == pytest.approx(1, abs=1e-4)
 
 

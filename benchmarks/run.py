@@ -1,0 +1,132 @@
+"""`python -m benchmarks.run [network] [help] [memory] [quality --data DIR]`: measure and print a table.
+
+`network` needs MONAI (`pip install -c constraints.txt monai`). `quality` needs a folder with `train` and `val`, such as
+the 2018 Data Science Bowl's nuclei as pairs. `make bench` measures all that can be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+
+from napari_attnseg.models.device import choose_compute
+
+PARTS = ("network", "help", "memory", "quality")
+MEMORY_PROBE = (
+    "import resource, sys; from napari_attnseg.cli import main; code = main(sys.argv[1:]);"
+    "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
+)
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure (default all that can be)")
+    parser.add_argument("--data", type=Path, help="for quality: a folder with the sub-folders train and val")
+    parser.add_argument("--other", type=Path, help="for quality: further annotated images to score on")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 3.0])
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    parts = options.parts or [part for part in PARTS if part != "quality" or options.data]
+    print(
+        f"{_processor()}, {torch.get_num_threads()} threads; {choose_compute().description}; torch {torch.__version__}"
+    )
+    for part in parts:
+        {"network": _network, "help": _help, "memory": _memory, "quality": _quality}[part](options)
+
+
+def _network(options: argparse.Namespace) -> None:
+    try:
+        from benchmarks.networks import compare
+    except ImportError:
+        print("network: MONAI is not installed (pip install -c constraints.txt monai)")
+        return
+    print("| attention_se_unet 32-512 against MONAI AttentionUnet | ours, s an image | MONAI | times faster |")
+    for size, batch in ((128, 8), (256, 4)):
+        for name, pair in zip(("training step", "inference"), compare(size, batch, options.rounds), strict=True):
+            print(f"| {name}, {batch} x {size} x {size} RGB | {pair.ours:.4f} | {pair.peer:.4f} | {pair.ratio:.2f} |")
+
+
+def _help(options: argparse.Namespace) -> None:
+    for command in ("train", "predict", "evaluate", "check", "demo"):
+        times = [_timed([sys.executable, "-m", "napari_attnseg", command, "--help"]) for _ in range(options.rounds)]
+        print(f"| {command} --help | median {sorted(times)[len(times) // 2]:.2f} s |")
+
+
+def _memory(options: argparse.Namespace) -> None:
+    """Peak memory of a training of the default widths on patches of 256 pixels."""
+    with tempfile.TemporaryDirectory() as folder:
+        rng = np.random.default_rng(0)
+        for number in range(3):
+            image = rng.integers(0, 255, (512, 512, 3), np.uint8)
+            tifffile.imwrite(Path(folder) / f"a{number}.tif", image, photometric="rgb")
+            tifffile.imwrite(
+                Path(folder) / f"a{number}_MASK.tif", np.where(image[..., 0] > 127, 255, 0).astype(np.uint8)
+            )
+        for batch in (4, 16):
+            command = [
+                "train",
+                folder,
+                "--run",
+                f"{folder}/run{batch}",
+                "--patch-size",
+                "256",
+                "--batch-size",
+                str(batch),
+            ]
+            command += ["--epochs", "1", "--steps-per-epoch", "3"]
+            done = subprocess.run(
+                [sys.executable, "-c", MEMORY_PROBE, *command], capture_output=True, text=True, check=True
+            )
+            peak = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("peak"))
+            print(f"| peak memory of training 32-512, patch 256, batch {batch} | {float(peak):.2f} GB |")
+
+
+def _quality(options: argparse.Namespace) -> None:
+    """F1 after some minutes of training, on images that were neither trained on nor used to choose the model."""
+    if options.data is None:
+        print("quality: give --data")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for minutes in options.minutes:
+            run = Path(folder) / f"run{minutes:g}"
+            subprocess.run(_us("train", options.data / "train", "--run", run, "--max-minutes", minutes), check=True)
+            for data in filter(None, (options.data / "val", options.other)):
+                scores = Path(folder) / "scores.json"
+                subprocess.run(_us("evaluate", run / "best.safetensors", data, "--json", scores), check=True)
+                found = json.loads(scores.read_text())
+                print(
+                    f"| {minutes:g} min, {found['images']} images of {data.name} | mean F1 {found['mean']['f1']:.4f} |"
+                )
+
+
+def _us(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "napari_attnseg", *map(str, arguments)]
+
+
+def _timed(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()
