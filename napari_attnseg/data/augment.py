@@ -33,7 +33,7 @@ class Strength:
 
 
 STRENGTHS = {
-    "default": Strength(turn=15, zoom=(0.5, 1.25), gamma=(0.7, 1.4), contrast=0.2, brightness=0.1, noise=0.03),
+    "default": Strength(turn=15, zoom=(0.4, 1.0), gamma=(0.7, 1.4), contrast=0.2, brightness=0.1, noise=0.03),
     "strong": Strength(turn=45, zoom=(0.3, 1.4), gamma=(0.5, 2.0), contrast=0.4, brightness=0.2, noise=0.06),
 }
 

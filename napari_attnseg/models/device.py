@@ -37,6 +37,11 @@ class Compute:
         return batch.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
 
     @property
+    def is_slow(self) -> bool:
+        """Whether this is a CPU without fast 16-bit arithmetic, where a smaller network learns more in the same time."""
+        return self.device.type == "cpu" and not _cpu_has_bfloat16()
+
+    @property
     def needs_scaler(self) -> bool:
         """Whether gradients need loss scaling, as float16's narrow range does."""
         return self.dtype == torch.float16

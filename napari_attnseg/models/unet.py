@@ -69,7 +69,7 @@ class UNet(nn.Module):
         super().__init__()
         self.settings = settings
         parts = PRESETS[settings.name]
-        widths = settings.widths
+        widths = settings.levels
         inputs = (settings.in_channels, *widths[:-1])
         self.encoder = nn.ModuleList(
             ConvBlock(before, after, settings.normalisation) for before, after in zip(inputs, widths, strict=True)
@@ -85,7 +85,7 @@ class UNet(nn.Module):
     @property
     def divisor(self) -> int:
         """What both sides of the image are padded to a multiple of."""
-        return int(2 ** (len(self.settings.widths) - 1))
+        return int(2 ** (len(self.settings.levels) - 1))
 
     @property
     def has_attention(self) -> bool:

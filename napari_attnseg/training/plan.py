@@ -25,8 +25,9 @@ from napari_attnseg.data.pairs import Pair, find_pairs, require_annotated
 from napari_attnseg.data.split import split_pairs
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError, RunFolderError
+from napari_attnseg.models.device import choose_compute
 from napari_attnseg.models.model_file import ModelCard, load_card
-from napari_attnseg.settings import RunSettings
+from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, RunSettings
 
 FORMAT_VERSION = 1
 
@@ -51,7 +52,7 @@ class Plan:
         start = f", starting from {self.init.name}" if self.init else ""
         return (
             f"Learn {classes} from {count} image{'s' * (count != 1)}, {held or 'none'} held out, "
-            f"with {self.settings.model.name}{start}"
+            f"with {self.settings.model.name} ({' '.join(map(str, self.settings.model.levels))}){start}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -119,7 +120,10 @@ def make_plan(source: Path, settings: RunSettings, init: Path | None = None) -> 
     settings, notices = _adopt(settings, card)
     channels = _common_channels((*pairs, *apart), settings)
     classes = 1 if convention.n_classes == 2 else convention.n_classes
-    derived = {"in_channels": channels, "classes": classes}
+    derived: dict[str, Any] = {"in_channels": channels, "classes": classes}
+    if settings.model.widths is None:
+        compute = choose_compute(settings.training.device, settings.training.precision)
+        derived["widths"] = HALF_WIDTHS if compute.is_slow else FULL_WIDTHS
     settings = settings.model_copy(update={"model": settings.model.model_copy(update=derived)})
     if apart:
         train, held_out = pairs, apart
