@@ -96,7 +96,6 @@ def _clear(out: Path) -> None:
 
 def _examples(predictor: Predictor, pairs: tuple[Pair, ...], out: Path) -> tuple[list[Example], list[float]]:
     """Predict and write each image; return what to show, and the F1 of a global threshold."""
-    from napari_attnseg.data.loading import network_input
     from napari_attnseg.data.masks import read_mask
     from napari_attnseg.data.tiff import read_image
     from napari_attnseg.prediction.figures import Example
@@ -109,7 +108,7 @@ def _examples(predictor: Predictor, pairs: tuple[Pair, ...], out: Path) -> tuple
         prediction = predictor.predict_image(image)
         predictor.write(prediction, out)
         truth = read_mask(pair.mask, predictor.convention, image.info)
-        shown_image = network_input(image, predictor.data)[0]
+        shown_image = (image.pixels[0] / max(image.pixels[0].max(), 1)).astype("float32")
         attention = None if prediction.attention is None else prediction.attention[0]
         f1 = score_image(pair.name, truth, prediction.labels, 2).scores.f1
         examples.append(Example(pair.name, shown_image, truth[0], prediction.labels[0], f1, attention))
@@ -152,5 +151,9 @@ def _report(
     ]
     write_text(out / "scores.txt", "\n".join(lines) + "\n")
     print("\n".join(f"   {line}" for line in lines))
-    draw_overlays(out / "overlays.png", examples, "Nuclei in images that the model has not seen")
+    draw_overlays(
+        out / "overlays.png",
+        examples,
+        "Nuclei in images that the model has not seen\n(green: annotated, pink: predicted)",
+    )
     draw_attention(out / "attention.png", examples, "Where the attention gates look")

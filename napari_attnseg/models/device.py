@@ -38,7 +38,7 @@ class Compute:
 
     @property
     def is_slow(self) -> bool:
-        """Whether this is a CPU without fast 16-bit arithmetic, where a smaller network learns more in the same time."""
+        """Whether this is a CPU without fast 16-bit arithmetic, where a smaller network learns more in a given time."""
         return self.device.type == "cpu" and not _cpu_has_bfloat16()
 
     @property

@@ -35,7 +35,7 @@ class Example:
 
 def draw_overlays(path: Path, examples: Sequence[Example], title: str) -> None:
     """Write a PNG with a row for each example: the image, the true outlines, the predicted ones over the true."""
-    columns = ("image", "annotated", "predicted (pink) over annotated (green)")
+    columns = ("image", "annotated", "predicted over annotated")
     figure, grid = _grid(len(examples), len(columns), title)
     for row, example in zip(grid, examples, strict=True):
         picture = displayed(example.image)

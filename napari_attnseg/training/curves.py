@@ -70,8 +70,9 @@ def _draw_scores(ax, rows: Sequence[MetricsRow], epochs: Sequence[float], mark: 
         ax.plot(epochs, _column(rows, name), marker=mark, ms=3.5, label=text)
     score = _column(rows, "val_score")
     best = max(range(len(score)), key=score.__getitem__)
+    side = "right" if best > len(score) / 2 else "left"
     ax.axvline(epochs[best], color=_GREY, lw=0.8, ls=":")
-    ax.annotate(f"best, {score[best]:.3f}", (epochs[best], 0.02), color=_GREY, fontsize=9, ha="center")
+    ax.annotate(f" best, {score[best]:.3f} ", (epochs[best], 0.02), color=_GREY, fontsize=9, ha=side)
     ax.set(title="Scores on held-out images", xlabel="Epoch", ylim=(0, 1))
 
 

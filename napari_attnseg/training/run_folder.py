@@ -33,8 +33,8 @@ class RunFolder:
 
     @property
     def is_started(self) -> bool:
-        """Whether a run has begun here."""
-        return self.run_json.exists()
+        """Whether a run has begun here; a run.json that only orders one has no split yet."""
+        return self.run_json.exists() and "split" in self.read_run()
 
     def require_free(self) -> None:
         """Make sure that no run has begun here.

@@ -1,0 +1,253 @@
+"""The command line end to end, and one clear sentence for whatever a user can get wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_attnseg.cli import main
+from napari_attnseg.data.tiff import read_info
+from tests.conftest import MakeFolder
+
+SAMPLES = Path(__file__).parents[1] / "sample_data"
+SHORT = ["--widths", "8", "16", "--patch-size", "32", "--batch-size", "4", "--steps-per-epoch", "3", "--epochs", "1"]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs a command in this process and gives exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def model(make_folder: MakeFolder, tmp_path: Path, run: Run) -> Path:
+    """A model for grey binary images."""
+    assert run("train", make_folder(3), "--run", tmp_path / "run", *SHORT)[0] == 0
+    return tmp_path / "run" / "best.safetensors"
+
+
+def refused(result: tuple[int, str, str], *words: str) -> None:
+    code, _, error = result
+    assert code == 1
+    assert error.startswith("napari-attnseg: ")
+    assert error.count("\n") == 1
+    assert all(word in error for word in words), error
+
+
+def test_the_five_steps_on_sample_data(tmp_path: Path, run: Run) -> None:
+    train, test, folder = SAMPLES / "nuclei/train", SAMPLES / "nuclei/test", tmp_path / "run"
+    code, output, _ = run("check", train)
+    assert code == 0
+    assert "Training can start." in output
+    code, output, _ = run("train", train, "--run", folder, *SHORT)
+    assert code == 0
+    assert "16 images, 4 held out" in output
+    model = folder / "best.safetensors"
+    code, output, _ = run("evaluate", model, test, "--out", tmp_path / "s.csv", "--json", tmp_path / "s.json")
+    assert code == 0
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found["images"] == 6
+    assert list(found["mean"]) == list(found["pooled"]) == ["accuracy", "f1", "jaccard", "recall", "precision"]
+    assert [set(one) for one in found["classes"]] == [{"id", "name", "dice", "iou"}] * 2
+    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    assert list(rows[0])[:6] == ["Image", "Accuracy", "F1", "Jaccard", "Recall", "Precision"]
+    assert np.mean([float(row["F1"]) for row in rows]) == pytest.approx(found["mean"]["f1"], abs=1e-5)
+    out = tmp_path / "out put"
+    assert run("predict", model, test, "--out", out, "--probability", "--attention")[0] == 0
+    assert len(list(out.glob("*_PRED.tiff"))) == len(list(out.glob("*_ATTN.tiff"))) == 6
+    mask, attention = tifffile.imread(out / "stained02_PRED.tiff"), tifffile.imread(out / "stained02_ATTN.tiff")
+    image = tifffile.imread(test / "stained02.tiff")
+    assert mask.shape == image.shape[:2]
+    assert mask.dtype == np.uint8
+    assert set(np.unique(mask)) <= {0, 255}
+    assert attention.dtype == np.float32
+    assert attention.min() >= 0
+    assert attention.max() <= 1
+    probability = tifffile.imread(out / "stained02_PROB.tiff")
+    assert np.array_equal(probability > 0.5, mask > 0)
+
+
+def test_a_stack_keeps_its_axes_and_pixel_size(tmp_path: Path, run: Run) -> None:
+    source = SAMPLES / "stack" / "nuclei3d.tiff"
+    three = ["--widths", "8", "16", "32"]
+    code, output, _ = run("train", source, "--run", tmp_path / "run", *SHORT, *three)
+    assert code == 0
+    assert "No image is held out" in output
+    out = tmp_path / "out"
+    assert run("predict", tmp_path / "run/best.safetensors", source, "--out", out, "--attention")[0] == 0
+    given, found = read_info(source), read_info(out / "nuclei3d_PRED.tiff")
+    assert (found.axes, found.shape) == ("ZYX", given.shape)
+    assert found.pixel_size == pytest.approx(given.pixel_size)
+    assert found.z_spacing == pytest.approx(given.z_spacing)
+    assert read_info(out / "nuclei3d_ATTN.tiff").axes == "ZCYX"
+
+
+def test_classes_are_written_in_the_values_they_were_read_in(make_folder: MakeFolder, tmp_path: Path, run: Run) -> None:
+    source = make_folder(4, classes=4)
+    for path in source.glob("*_MASK.tif"):
+        tifffile.imwrite(path, np.array([0, 63, 126, 189, 252], np.uint8)[tifffile.imread(path)])
+    code, output, _ = run(
+        "train", source, "--run", tmp_path / "run", *SHORT, "--epochs", "4", "--learning-rate", "0.02"
+    )
+    assert code == 0
+    assert "63, 126, 189" in output
+    assert run("predict", tmp_path / "run/best.safetensors", source, "--out", tmp_path / "out")[0] == 0
+    values = {int(v) for path in (tmp_path / "out").glob("*.tif") for v in np.unique(tifffile.imread(path))}
+    assert values <= {0, 63, 126, 189, 252}
+    assert len(values) > 1
+    code, output, _ = run("evaluate", tmp_path / "run/best.safetensors", source)
+    assert code == 0
+    assert "Dice of each class" in output
+
+
+def test_a_grey_model_meets_rgb(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:
+    rgb = make_folder(2, "rgb", channels=3)
+    result = run("predict", model, rgb, "--out", tmp_path / "out")
+    refused(result, "3 channels", "trained on 1", "--channels grey")
+    assert run("predict", model, rgb, "--out", tmp_path / "out", "--channels", "grey")[0] == 0
+    assert len(list((tmp_path / "out").glob("*_PRED.tif"))) == 2
+
+
+def test_predictions_lie_as_the_images_do_and_never_over_each_other(
+    make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run
+) -> None:
+    outer = make_folder(1, "outer")
+    (outer / "inner").mkdir()
+    for path in list(outer.glob("*.tif")):
+        (outer / "inner" / path.name).write_bytes(path.read_bytes())
+    before = {path: path.read_bytes() for path in outer.rglob("*.tif")}
+    assert run("predict", model, outer, "--out", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out/inner/cell00_PRED.tif").exists()
+    both = run("predict", model, outer / "cell00.tif", outer / "inner/cell00.tif", "--out", tmp_path / "two")
+    refused(both, "would both be written")
+    assert {path: path.read_bytes() for path in outer.rglob("*.tif")} == before
+
+
+def test_a_bad_image_is_named_and_the_others_are_predicted(
+    make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run
+) -> None:
+    source = make_folder(3, "some")
+    (source / "cell01.tif").write_bytes(b"")
+    result = run("predict", model, source, "--out", tmp_path / "out")
+    refused(result, "1 of 3", "cell01.tif")
+    assert len(list((tmp_path / "out").glob("*_PRED.tif"))) == 2
+
+
+def test_what_a_user_can_get_wrong(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:
+    source, out = make_folder(3), tmp_path / "out"
+    refused(run("train", tmp_path / "no", "--run", out), "does not exist")
+    refused(run("train", source, "--run", tmp_path / "run"), "already holds a run", "--resume")
+    refused(run("train", source, "--run", source / "cell00.tif"), "is a file")
+    refused(run("train", source, "--run", out, "--epochs", "0"), "epochs")
+    refused(run("train", source, "--run", out, "--precision", "float16", "--device", "cpu"), "float16")
+    refused(run("train", source, "--run", out, "--group-pattern", "("), "regular expression")
+    refused(run("train", source, "--run", out, "--init", source / "cell00.tif"), "model file")
+    refused(run("predict", tmp_path / "no.safetensors", source, "--out", out), "no model file")
+    refused(run("predict", model, tmp_path / "no", "--out", out), "does not exist")
+    refused(run("predict", model, source, "--out", source / "cell00.tif"), "cannot be made")
+    refused(run("predict", model, source, "--out", out, "--overlap", "400"), "overlap")
+    refused(run("evaluate", model, tmp_path / "no"), "does not exist")
+    refused(run("evaluate", model, make_folder(2, "classes", classes=3)), "classes")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(model.read_bytes()[:-50])
+    refused(run("predict", cut, source, "--out", out), "cut.safetensors")
+    assert run("check", tmp_path / "no")[0] == 1
+    assert run("train")[0] == 2
+    assert run("train", source, "--loss", "nonsense")[0] == 2
+    assert not out.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits on file sizes")
+def test_a_full_disk_gets_one_sentence_and_keeps_the_old_prediction(
+    make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run
+) -> None:
+    source, out = make_folder(1, "one"), tmp_path / "out"
+    assert run("predict", model, source, "--out", out)[0] == 0
+    old = (out / "cell00_PRED.tif").read_bytes()
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200));"
+        "from napari_attnseg.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["predict", str(model), str(source), "--out", str(out)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cell00_PRED.tif" in done.stderr
+    assert (out / "cell00_PRED.tif").read_bytes() == old
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "check", "demo"])
+def test_help_shows_defaults_and_needs_no_torch(command: str) -> None:
+    code = (
+        "import sys\nfrom napari_attnseg.cli import main\ntry:\n    main([sys.argv[1], '--help'])\n"
+        "except SystemExit:\n    pass\nassert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "default" in done.stdout
+
+
+def test_events_are_json_lines_that_end_in_one_last_event(make_folder: MakeFolder, tmp_path: Path, run: Run) -> None:
+    source = make_folder(3)
+    code, output, _ = run("train", source, "--run", tmp_path / "run", *SHORT, "--events")
+    kinds = [json.loads(line)["kind"] for line in output.splitlines()]
+    assert code == 0
+    assert kinds[0] == "started"
+    assert kinds[-1] == "finished"
+    assert kinds.count("finished") == 1
+    saved = [json.loads(line)["kind"] for line in (tmp_path / "run/events.jsonl").read_text().splitlines()]
+    assert saved == kinds
+
+
+def test_an_order_in_run_json_is_carried_out(make_folder: MakeFolder, tmp_path: Path, run: Run) -> None:
+    """As the viewer will start a training: a folder with run.json, then the command."""
+    from napari_attnseg.settings import RunSettings, make
+
+    model = {"widths": (8, 16)}
+    training = {"patch_size": 32, "batch_size": 4, "steps_per_epoch": 2, "epochs": 1}
+    settings = make(RunSettings, {"model": model, "training": training})
+    folder = tmp_path / "ordered"
+    folder.mkdir()
+    order = {"source": str(make_folder(3)), "settings": settings.model_dump(mode="json"), "init": None}
+    (folder / "run.json").write_text(json.dumps(order))
+    assert run("train", folder / "run.json")[0] == 0
+    assert (folder / "best.safetensors").exists()
+    assert json.loads((folder / "run.json").read_text())["split"]["train"]
+
+
+def test_the_demo_clears_only_what_is_its_own(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    refused(run("demo", "--out", tmp_path, "--data", SAMPLES / "nuclei"), "thesis.txt")
+    assert (tmp_path / "thesis.txt").exists()
+    refused(run("demo", "--out", tmp_path / "demo", "--data", tmp_path), "train")
+
+
+def test_the_demo_writes_what_it_says(tmp_path: Path, run: Run) -> None:
+    torch.manual_seed(0)
+    code, output, _ = run("demo", "--out", tmp_path / "demo", "--data", SAMPLES / "nuclei", "--minutes", "0.05")
+    assert code == 0
+    assert "of a global threshold" in output
+    for name in ("overlays.png", "attention.png", "curves.png", "scores.csv", "scores.txt", "run/best.safetensors"):
+        assert (tmp_path / "demo" / name).stat().st_size > 100
+        assert name in output or name == "scores.csv"
