@@ -113,7 +113,7 @@ def evaluate(
     for count, pair in enumerate(pairs):
         assert pair.mask is not None
         on_event(Progress(count / len(pairs), pair.name))
-        image = read_image(pair.image, predictor.settings.axes or predictor.data.axes)
+        image = read_image(pair.image, predictor.data.axes)
         truth = read_mask(pair.mask, convention, image.info)
         labels = predictor.predict_image(image, should_stop=should_stop).labels
         n_classes = predictor.convention.n_classes

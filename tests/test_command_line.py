@@ -68,7 +68,7 @@ def test_the_five_steps_on_sample_data(tmp_path: Path, run: Run) -> None:
     assert found["images"] == 6
     assert list(found["mean"]) == list(found["pooled"]) == ["accuracy", "f1", "jaccard", "recall", "precision"]
     assert [set(one) for one in found["classes"]] == [{"id", "name", "dice", "iou"}] * 2
-    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
     assert list(rows[0])[:6] == ["Image", "Accuracy", "F1", "Jaccard", "Recall", "Precision"]
     assert np.mean([float(row["F1"]) for row in rows]) == pytest.approx(found["mean"]["f1"], abs=1e-5)
     out = tmp_path / "out put"

@@ -52,7 +52,7 @@ def require_whole(run: Path) -> None:
     if (run / "run.json").exists():
         assert json.loads((run / "run.json").read_text())["split"]["train"]
     if (run / "metrics.csv").exists():
-        rows = list(csv.reader((run / "metrics.csv").open()))
+        rows = list(csv.reader((run / "metrics.csv").read_text().splitlines()))
         assert len({len(row) for row in rows}) == 1
     for name in ("best.safetensors", "last.safetensors"):
         if (run / name).exists():

@@ -55,7 +55,10 @@ class Predictor:
         self.compute.place(self.model)
         asked = self.settings.channels
         self.data = self.card.data.model_copy(
-            update={"axes": self.settings.axes, "channels": asked if asked != "as-is" else self.card.data.channels}
+            update={
+                "axes": self.settings.axes or self.card.data.axes,
+                "channels": asked if asked != "as-is" else self.card.data.channels,
+            }
         )
 
     @property
@@ -78,7 +81,7 @@ class Predictor:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Prediction:
         """Read an image and predict it; see `predict_image`."""
-        return self.predict_image(read_image(path, self.settings.axes), on_progress, should_stop)
+        return self.predict_image(read_image(path, self.data.axes), on_progress, should_stop)
 
     def predict_image(
         self,

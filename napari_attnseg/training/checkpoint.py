@@ -6,7 +6,7 @@ files, and a resumed run makes those files again.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,8 @@ class Position:
     """Time spent, over all sessions of the run."""
     best_score: float | None = None
     epochs_without_gain: int = 0
+    losses: list[float] = field(default_factory=list)
+    """Losses of the batches of an unfinished epoch."""
 
 
 class Checkpoints:

@@ -195,7 +195,7 @@ class Trainer:
         return f"all {settings.epochs} epochs are done"
 
     def _one_epoch(self, pool: ThreadPoolExecutor) -> None:
-        self._losses = []
+        self._losses = [torch.tensor(loss) for loss in self.position.losses]
         for batch in self._batches(pool):
             if self._should_stop():
                 raise Stopped
@@ -250,7 +250,7 @@ class Trainer:
             self._save_state()
 
     def _end_epoch(self) -> None:
-        loss = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
+        loss = float(torch.stack(self._losses).mean())
         rate = self.settings.learning_rate * learning_rate_factor(self._share_done(), self.settings.warmup)
         row: MetricsRow = {"epoch": self.position.epoch + 1, "loss": loss, "learning_rate": rate}
         began = time.monotonic()
@@ -330,6 +330,8 @@ class Trainer:
 
     def _save_state(self) -> None:
         self.position.seconds = time.monotonic() - self._began
+        unfinished = self.position.step_in_epoch > 0
+        self.position.losses = torch.stack(self._losses).tolist() if unfinished and self._losses else []
         self.checkpoints.save_state(self.position)
         self._last_state = time.monotonic()
 
