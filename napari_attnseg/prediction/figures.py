@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
 from napari_attnseg.data.atomic import replacing
@@ -95,14 +95,11 @@ def outlined(picture: FloatArray, labels: NDArray[np.uint8], colour: tuple[float
 
 def painted(picture: FloatArray, labels: NDArray[np.uint8]) -> FloatArray:
     """Return the picture with each class filled in its colour, half transparent."""
-    classes = range(1, int(labels.max()) + 1)
-    colours = [_CLASS_COLOURS[(value - 1) % len(_CLASS_COLOURS)] for value in classes]
-    if not colours:
-        return picture
-    present = np.unique(labels[labels > 0])
-    return np.asarray(
-        label2rgb(labels, picture, colors=[colours[value - 1] for value in present], alpha=0.5, bg_label=0), np.float32
-    )
+    result = picture.copy()
+    for value in np.unique(labels[labels > 0]):
+        colour = np.array(to_rgb(_CLASS_COLOURS[(value - 1) % len(_CLASS_COLOURS)]), np.float32)
+        result[labels == value] = 0.5 * result[labels == value] + 0.5 * colour
+    return result
 
 
 def _has_classes(examples: Sequence[Example]) -> bool:

@@ -87,6 +87,7 @@ class Trainer:
         self._began = time.monotonic()
         self._last_progress = 0.0
         self._last_state = self._began
+        self._first_step = self._began
         self._validation_seconds = 0.0
         self._losses: list[Tensor] = []
         self._board: TensorBoard | None = None
@@ -195,6 +196,8 @@ class Trainer:
         return f"all {settings.epochs} epochs are done"
 
     def _one_epoch(self, pool: ThreadPoolExecutor) -> None:
+        if self.position.step == 0:
+            self._first_step = time.monotonic()
         self._losses = [torch.tensor(loss) for loss in self.position.losses]
         for batch in self._batches(pool):
             if self._should_stop():
@@ -293,8 +296,16 @@ class Trainer:
         """Whether only the time for scoring and saving is left."""
         if self.settings.max_minutes is None:
             return False
-        reserve = self._validation_seconds * 1.2 + 1.0
+        reserve = (self._validation_seconds or self._expected_validation_seconds()) * 1.2 + 1.0
         return time.monotonic() - self._began >= self.settings.max_minutes * 60 - reserve
+
+    def _expected_validation_seconds(self) -> float:
+        """Estimate the first scoring's time from the steps so far: a forward pass is about a third of a step."""
+        pixels = self.position.step * self.settings.batch_size * self.settings.patch_size**2
+        if not pixels:
+            return 0.0
+        held_out = sum(image.labels.size for image in self.held_out)
+        return (time.monotonic() - self._first_step) * held_out / pixels / 3
 
     def _share_done(self) -> float:
         """Return the share of the training that is over, 0 to 1, by steps or by time, whichever ends it first."""
