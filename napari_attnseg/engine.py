@@ -190,8 +190,8 @@ def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair]) -> MaskCo
     found = decide_convention(survey, find_classes(pairs[0].image.parent), predictor.data.mask_values)
     if found.n_classes != own.n_classes:
         raise DataError(
-            f"The model knows {own.n_classes - 1} classes ({', '.join(own.class_names[1:])}) and the masks have "
-            f"{found.n_classes - 1} ({', '.join(found.class_names[1:])}); evaluate it on masks of its own classes."
+            f"The model knows {', '.join(own.class_names[1:])} and the masks have {', '.join(found.class_names[1:])}; "
+            "evaluate it on masks of its own classes."
         )
     return found
 

@@ -197,6 +197,26 @@ def test_a_full_disk_gets_one_sentence_and_keeps_the_old_prediction(
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits on file sizes")
+@pytest.mark.parametrize("limit", [500, 12_000, 45_000, 70_000])
+def test_a_disk_that_fills_up_while_training_leaves_a_run_to_resume(
+    make_folder: MakeFolder, tmp_path: Path, run: Run, limit: int
+) -> None:
+    source, folder = make_folder(3), tmp_path / "run"
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
+        "from napari_attnseg.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["train", str(source), "--run", str(folder), *SHORT, "--epochs", "2"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "napari-attnseg: " in done.stderr
+    assert not [path for path in folder.glob(".*") if folder.exists()]
+    assert run(*arguments, "--resume")[0] == 0
+
+
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate", "check", "demo"])
 def test_help_shows_defaults_and_needs_no_torch(command: str) -> None:
     code = (

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
-from napari_attnseg.data.atomic import replacing
+from napari_attnseg.data.atomic import write_bytes
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.errors import DataError, ModelFileError
 from napari_attnseg.models.unet import UNet, build_model
@@ -56,8 +56,7 @@ def save_model(path: Path, model: nn.Module, card: ModelCard) -> None:
         The file cannot be written; an older file of that name is still there.
     """
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(weights, temporary, metadata={_KEY: card.model_dump_json()})
+    write_bytes(path, save(weights, metadata={_KEY: card.model_dump_json()}))
 
 
 def load_card(path: Path) -> ModelCard:

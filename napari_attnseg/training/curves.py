@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from napari_attnseg.data.atomic import replacing
+from napari_attnseg.errors import SaveError
 from napari_attnseg.training.run_folder import MetricsRow
 
 _BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9730d", "#777777"
@@ -52,7 +53,10 @@ class TensorBoard:
                 if name not in ("epoch", "minutes"):
                     group = "held out" if name.startswith("val_") else "training"
                     self._writer.add_scalar(f"{group}/{name.removeprefix('val_')}", value, int(row["epoch"]))
-            self._writer.flush()
+            try:
+                self._writer.flush()
+            except OSError as error:
+                raise SaveError(f"TensorBoard's files cannot be written ({error.strerror}).") from error
 
     def close(self) -> None:
         """Close the file."""

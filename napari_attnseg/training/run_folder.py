@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from napari_attnseg.data.atomic import replacing, write_json, write_text
+from napari_attnseg.data.atomic import write_bytes, write_json, write_text
 from napari_attnseg.errors import RunFolderError, SaveError
 from napari_attnseg.events import Event
 
@@ -128,5 +128,6 @@ class RunFolder:
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write the training state."""
-        with replacing(self.state) as temporary:
-            torch.save(state, temporary)
+        buffer = io.BytesIO()  # written in one piece: on a full disk torch itself raises anything but OSError
+        torch.save(state, buffer)
+        write_bytes(self.state, buffer.getvalue())
