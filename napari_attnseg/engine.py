@@ -71,6 +71,8 @@ def fit(
     folder = RunFolder(Path(run) if run else new_run_path(path))
     if resume and folder.is_started:
         plan = Plan.from_json(folder.read_run())
+        if path.resolve() != plan.source.resolve():
+            raise SettingsError(f"This run learns from {plan.source} and goes on with that; {path} needs a new run.")
         _require_same(plan, values)
         plan = with_longer_training(plan, epochs=values.get("epochs"), max_minutes=values.get("max_minutes"))
     else:

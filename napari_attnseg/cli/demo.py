@@ -11,13 +11,25 @@ from typing import TYPE_CHECKING
 from napari_attnseg.cli.options import Commands, HelpFormatter
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.errors import DataError, RunFolderError, SaveError
+from napari_attnseg.settings import TrainingSettings, make
 
 if TYPE_CHECKING:
     from napari_attnseg.data.pairs import Pair
     from napari_attnseg.prediction.figures import Example
     from napari_attnseg.prediction.predictor import Predictor
 
-_OURS = ("run", "predictions", "overlays.png", "attention.png", "curves.png", "scores.csv", "scores.json", "scores.txt")
+_MARK = "demo.txt"
+_OURS = (
+    _MARK,
+    "run",
+    "predictions",
+    "overlays.png",
+    "attention.png",
+    "curves.png",
+    "scores.csv",
+    "scores.json",
+    "scores.txt",
+)
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -46,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
     for folder in (train, test):
         if not folder.is_dir():
             raise DataError(f"The demo needs the folder {folder}; run it where sample_data is, or give --data.")
+    make(TrainingSettings, {"max_minutes": options.minutes})
     _clear(options.out)
     from napari_attnseg import engine
 
@@ -82,14 +95,22 @@ def run(options: argparse.Namespace) -> int:
 
 def _clear(out: Path) -> None:
     """Remove what an earlier demo wrote, and nothing else."""
-    strangers = [path.name for path in out.iterdir() if path.name not in _OURS] if out.is_dir() else []
+    content = list(out.iterdir()) if out.is_dir() else []
+    strangers = [path.name for path in content if path.name not in _OURS]
+    if content and not strangers and not (out / _MARK).is_file():
+        strangers = [content[0].name]  # named as ours, but nothing says that a demo wrote it
     if strangers or out.is_file():
         raise RunFolderError(
             f"{out} holds things that no demo wrote ({(strangers or [out.name])[0]}); choose another --out."
         )
     try:
-        shutil.rmtree(out, ignore_errors=True)
+        for path in content:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         (out / "predictions").mkdir(parents=True)
+        (out / _MARK).write_text("A demo of napari-attnseg wrote this folder; the next one may clear it.\n")
     except OSError as error:
         raise SaveError(f"The folder {out} cannot be made ({error.strerror}).") from error
 

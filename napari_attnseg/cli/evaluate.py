@@ -7,6 +7,8 @@ from pathlib import Path
 
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
+from napari_attnseg.data.pairs import extension_of
+from napari_attnseg.errors import SaveError
 from napari_attnseg.settings import PredictionSettings
 
 
@@ -30,6 +32,9 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     values = given_settings(options)
+    for path in (options.out, options.json):
+        if path and (extension_of(path) or path.suffix.lower() == ".safetensors"):
+            raise SaveError(f"Scores are text and would replace {path}; name another file, such as scores.csv.")
     from napari_attnseg import engine
     from napari_attnseg.data.atomic import write_json
     from napari_attnseg.prediction.tiling import Stopped

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
-from napari_attnseg.data.pairs import PREDICTION, find_pairs, output_path
+from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
 from napari_attnseg.errors import AttnSegError, DataError, SaveError
 from napari_attnseg.events import Notice, Progress, Started
 from napari_attnseg.settings import PredictionSettings, make
@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     predictor = Predictor(options.model, settings)
     images = _images(options.input, predictor.data.mask_suffix)
     outputs = _outputs(images, options.out)
+    _require_no_annotation(outputs, predictor.data.mask_suffix)
     _make_folders({path.parent for path in outputs.values()}, options.out)
     failed: list[str] = []
     with stop_on_interrupt() as interrupt, shown("Predicting") as on_event:
@@ -102,6 +103,26 @@ def _outputs(images: dict[Path, Path], out: Path) -> dict[Path, Path]:
         taken[path] = image
         outputs[image] = path
     return outputs
+
+
+def _require_no_annotation(outputs: dict[Path, Path], mask_suffix: str) -> None:
+    """Refuse to write what would be, or replace, a mask where masks are named as predictions are.
+
+    Raises
+    ------
+    DataError
+        A prediction would replace a mask, or be taken for one.
+    """
+    suffix = mask_suffix.upper()
+    if suffix not in OUTPUT_SUFFIXES:
+        return
+    for image, path in outputs.items():
+        beside = path.parent.resolve() == image.parent.resolve()
+        if beside or output_path(image, suffix, path.parent).exists():
+            raise DataError(
+                f"The masks of this model's images end in {mask_suffix}, as predictions do, so what is written to "
+                f"{path.parent} could replace a mask; choose a new folder with --out."
+            )
 
 
 def _make_folders(folders: set[Path], out: Path) -> None:

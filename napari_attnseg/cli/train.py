@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
         source, settings, init = _request(source, values)
     folder = Path(folder) if folder else engine.new_run_path(source)
     with stop_on_interrupt() as interrupt, shown("Training", as_events=options.events) as on_event:
-        tell = _ending_in_run_folder(folder, on_event)
+        is_new = settings is not None or not (folder / "run.json").exists()
+        tell = _Ending(folder, on_event, is_ours=is_new)
         try:
             result = engine.fit(
                 source,
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
                 init=init,
                 resume=resume,
                 settings=settings,
-                on_event=on_event,
+                on_event=tell.pass_on,
                 should_stop=_any_of(interrupt, _stop_file(folder / "stop", started)),
                 **values,
             )
@@ -87,18 +88,30 @@ def _request(path: Path, values: dict[str, Any]) -> tuple[Path, RunSettings | No
         raise RunFolderError(f"'{path}' is not the run.json of a run ({error!r}).") from error
 
 
-def _ending_in_run_folder(folder: Path, on_event: EventHandler) -> EventHandler:
-    """Return a handler that shows the last event and notes it in the run folder, if that was made."""
+class _Ending:
+    """Shows the last event and notes it in the run folder, unless that belongs to a run that this process never joined.
 
-    def tell(event: Event) -> None:
-        on_event(event)
-        if folder.is_dir():
+    That one may be running: a `Failed` among its events would end it for whoever follows them.
+    """
+
+    def __init__(self, folder: Path, on_event: EventHandler, *, is_ours: bool) -> None:
+        self._folder = folder
+        self._on_event = on_event
+        self._is_ours = is_ours
+
+    def pass_on(self, event: Event) -> None:
+        """Show an event of the trainer, which notes its events itself."""
+        self._is_ours = True
+        self._on_event(event)
+
+    def __call__(self, event: Event) -> None:
+        """Show and note the last event."""
+        self._on_event(event)
+        if self._is_ours and self._folder.is_dir():
             from napari_attnseg.training.run_folder import RunFolder
 
             with contextlib.suppress(SaveError):  # the disk may be what went wrong
-                RunFolder(folder).append_event(event)
-
-    return tell
+                RunFolder(self._folder).append_event(event)
 
 
 def _stop_file(path: Path, started: float) -> Callable[[], bool]:

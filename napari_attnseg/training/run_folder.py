@@ -46,6 +46,11 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"'{self.path}' is a file; choose a folder with --run.")
+        if not self.run_json.exists() and (self.best.exists() or self.last.exists()):
+            raise RunFolderError(
+                f"'{self.path}' holds a model but no run.json, so it cannot be resumed; choose another folder with "
+                "--run, or start from that model with --init."
+            )
         if self.is_started or self.best.exists() or self.last.exists():
             raise RunFolderError(
                 f"The run folder '{self.path}' already holds a run; choose another with --run, or go on with --resume."
@@ -81,11 +86,23 @@ class RunFolder:
         write_json(self.run_json, values)
 
     def read_metrics(self) -> list[MetricsRow]:
-        """Return the rows of metrics.csv; none if there is no such file."""
+        """Return the rows of metrics.csv; none if there is no such file.
+
+        Raises
+        ------
+        RunFolderError
+            The file is damaged.
+        """
         if not self.metrics.exists():
             return []
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        try:
+            with self.metrics.open(newline="", encoding="utf-8") as file:
+                rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError) as error:
+            raise RunFolderError(f"'{self.metrics}' is damaged ({error}); correct it, or remove it.") from error
+        if not all("epoch" in row for row in rows):
+            raise RunFolderError(f"'{self.metrics}' is damaged (a row has no epoch); correct it, or remove it.")
+        return rows
 
     def write_metrics(self, rows: list[MetricsRow]) -> None:
         """Write metrics.csv, a row an epoch."""
