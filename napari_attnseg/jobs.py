@@ -142,9 +142,11 @@ class Job:
     def _why_it_died(self) -> Event:
         """Make the last event of a child that ended without one."""
         code = self._process.returncode if isinstance(self._process, psutil.Popen) else None
-        if (self._stopping or (self.folder / STOP).exists()) and (code is None or code in STOPPED):
-            return Cancelled("The job was ended before it could save; what it had saved earlier is still there.")
         lines = self._log_lines()
+        # A Python that is interrupted while it starts exits with 1, not with the signal's code.
+        interrupted = code is None or code in STOPPED or lines[-1:] == ["KeyboardInterrupt"]
+        if interrupted and (self._stopping or (self.folder / STOP).exists()):
+            return Cancelled("The job was ended before it could save; what it had saved earlier is still there.")
         cause = cause_of_exit(code, lines[-1].strip().rstrip(".") if lines else "")
         return Failed(f"The job {cause} (everything it printed is in {self.log}).", traceback="\n".join(lines[-50:]))
 

@@ -151,6 +151,19 @@ def test_stopped_before_it_could_say_anything(run: Run) -> None:
     assert isinstance(to_the_end(job)[-1], Cancelled)
 
 
+@posix
+def test_stopped_while_python_starts(run: Run) -> None:
+    job = run("""
+        def interrupted(*_):
+            print("KeyboardInterrupt", file=sys.stderr)
+            sys.exit(1)  # as the start of the interpreter does
+        signal.signal(signal.SIGINT, interrupted); tell(Progress(0)); time.sleep(60)
+    """)
+    follow(job, started)
+    job.stop(grace_seconds=30)
+    assert isinstance(to_the_end(job)[-1], Cancelled)
+
+
 def test_finishing_after_the_stop_counts_as_finished(run: Run) -> None:
     job = run("""
         signal.signal(signal.SIGINT, signal.SIG_IGN); tell(Progress(0))
