@@ -17,6 +17,7 @@ from napari_attnseg.data.mask_values import (
     survey_mask,
     survey_masks,
 )
+from napari_attnseg.data.numbering import number_objects
 from napari_attnseg.data.write import LOSSLESS, write_image
 from napari_attnseg.errors import DataError
 
@@ -28,6 +29,7 @@ __all__ = [
     "survey_mask",
     "survey_masks",
     "write_mask",
+    "write_values",
 ]
 
 NEW_FOREGROUND = 255
@@ -124,16 +126,40 @@ def write_mask(
         last = convention.n_classes - 1
         raise DataError(f"{path.name} cannot be saved: it has the class {largest}, but the last class is {last}.")
     old = _old_values(existing, like)
-    if existing is None or old is None:
-        stored = _stored_values(labels, convention, None, like)
-        write_image(path, _of_smallest_type(stored).reshape(like.plane_axes_shape), like.plane_axes, like=like)
+    write_values(
+        path, _stored_values(labels, convention, old, like), like=like, existing=existing if old is not None else None
+    )
+
+
+def write_values(path: Path, values: Array, *, like: ImageInfo, existing: ImageInfo | None = None) -> None:
+    """Write the numbers of a mask as they are, at once: what numbered objects need that are edited one by one.
+
+    Parameters
+    ----------
+    path
+        Where to write.
+    values
+        Whole numbers from 0 up (plane, y, x).
+    like
+        The image that the mask belongs to; a new mask has its axes and pixel size, and the smallest number type.
+    existing
+        The mask that is replaced, or None: its number type (if the values fit), axes, pixel size, palette and
+        compression are kept.
+
+    Raises
+    ------
+    DataError
+        The values have another shape than the image.
+    SaveError
+        The file cannot be written; what was there before is unchanged.
+    """
+    path = Path(path)
+    require_shape(path, values.shape, like)
+    if existing is None:
+        write_image(path, _of_smallest_type(values).reshape(like.plane_axes_shape), like.plane_axes, like=like)
         return
-    stored = _stored_values(labels, convention, old, like)
-    if stored.max(initial=0) > _largest_of(existing.dtype):
-        stored = _of_smallest_type(stored)
-    else:
-        stored = stored.astype(existing.dtype)
-    _write_as(path, stored, existing, like)
+    fits = values.max(initial=0) <= _largest_of(existing.dtype)
+    _write_as(path, values.astype(existing.dtype, copy=False) if fits else _of_smallest_type(values), existing, like)
 
 
 def _old_values(existing: ImageInfo | None, like: ImageInfo) -> Array | None:
@@ -147,20 +173,22 @@ def _old_values(existing: ImageInfo | None, like: ImageInfo) -> Array | None:
 
 
 def _stored_values(labels: Array, convention: MaskConvention, old: Array | None, like: ImageInfo) -> Array:
-    """Turn class ids into values on disk, as int64."""
+    """Turn class ids into values on disk, in no larger a number type than needed: masks may have gigapixels."""
     if convention.kind == "classes":
         return np.asarray(_values_of_classes(convention)[labels])
     if convention.kind == "instances":
-        return _numbered(labels != 0, old, like)
+        return number_objects(labels != 0, old, like)
     found = [] if old is None else [int(value) for value in distinct(old) if value != 0]
     if len(found) > 1 and old is not None:
-        return np.where(labels != 0, np.where(old != 0, old.astype(np.int64), max(found)), 0)
+        kept = np.where(old != 0, old, old.dtype.type(max(found)))
+        return np.where(labels != 0, kept, old.dtype.type(0))
     value = found[0] if found else _new_foreground(convention)
-    return np.where(labels != 0, value, 0).astype(np.int64)
+    kind = np.min_scalar_type(value)
+    return np.asarray(np.where(labels != 0, kind.type(value), kind.type(0)))
 
 
 def _values_of_classes(convention: MaskConvention) -> Array:
-    values = np.zeros(convention.n_classes, np.int64)
+    values = np.zeros(convention.n_classes, np.min_scalar_type(max(convention.values)))
     for value, class_id in convention.values.items():
         values[class_id] = value
     return values
@@ -172,44 +200,10 @@ def _new_foreground(convention: MaskConvention) -> int:
     return others.pop() if len(others) == 1 and len(convention.values) == 2 else NEW_FOREGROUND
 
 
-def _numbered(foreground: Array, old: Array | None, like: ImageInfo) -> Array:
-    """Keep the numbers of objects where they stay; a new part of an object gets its number, a new object a new one."""
-    from skimage.measure import label  # slow to import
-
-    kept = np.zeros(foreground.shape, np.int64) if old is None else np.where(foreground, old.astype(np.int64), 0)
-    added = foreground & (kept == 0)
-    next_number = int(kept.max(initial=0) if old is None else old.max(initial=0)) + 1
-    volumes = [slice(None)] if like.stack_axes == "Z" else [slice(i, i + 1) for i in range(len(added))]
-    for volume in volumes:
-        parts, count = label(added[volume], return_num=True, connectivity=3)
-        numbers = np.zeros(count + 1, np.int64)
-        touched = _touched(parts, kept[volume], count)
-        for part in range(1, count + 1):
-            numbers[part] = touched.get(part, next_number)
-            next_number += part not in touched
-        kept[volume] += numbers[parts]
-    return kept
-
-
-def _touched(parts: Array, kept: Array, count: int) -> dict[int, int]:
-    """Return the number of the object that each new part touches most."""
-    contacts: dict[int, dict[int, int]] = {}
-    for axis in range(parts.ndim) if count and kept.any() else ():
-        first, second = [slice(None)] * parts.ndim, [slice(None)] * parts.ndim
-        first[axis], second[axis] = slice(None, -1), slice(1, None)
-        for one, other in ((tuple(first), tuple(second)), (tuple(second), tuple(first))):
-            touching = (parts[one] > 0) & (kept[other] > 0)
-            both = np.stack([parts[one][touching], kept[other][touching]])
-            pairs, sizes = np.unique(both, axis=1, return_counts=True)
-            for (part, number), size in zip(pairs.T.tolist(), sizes.tolist(), strict=True):
-                found = contacts.setdefault(part, {})
-                found[number] = found.get(number, 0) + size
-    return {part: max(found, key=lambda number: found[number]) for part, found in contacts.items()}
-
-
 def _of_smallest_type(values: Array) -> Array:
     largest = int(values.max(initial=0))
-    return values.astype(next(kind for kind in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(kind).max))
+    smallest = next(kind for kind in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(kind).max)
+    return np.asarray(values.astype(smallest, copy=False))
 
 
 def _largest_of(dtype: str) -> int:
