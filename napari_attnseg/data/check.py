@@ -12,11 +12,12 @@ import numpy as np
 
 from napari_attnseg.data.check_folder import check_channels, check_groups, check_masks, check_names
 from napari_attnseg.data.decode import reason_of
+from napari_attnseg.data.lazy import is_large
 from napari_attnseg.data.mask_values import require_shape, survey_mask
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair, find_pairs
 from napari_attnseg.data.report import Finding, Report, Seen, Severity, sorted_findings, summarise
-from napari_attnseg.data.tiff import Image, read_image
+from napari_attnseg.data.tiff import Image, read_image, read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.settings import DataSettings
@@ -76,10 +77,19 @@ def check(
 
 def _check_pair(pair: Pair, settings: DataSettings, seen: Seen) -> None:
     severity: Severity = "error" if pair.mask is not None else "warning"
-    image = _attempt(lambda: read_image(pair.image, settings.axes), pair.image, "unreadable", severity, seen)
-    if image is not None:
-        seen.images[pair.image] = image.info
-        _attempt(lambda: _check_pixels(image, seen), pair.image, "unreadable", severity, seen)
+    info = _attempt(lambda: read_info(pair.image, settings.axes), pair.image, "unreadable", severity, seen)
+    if info is not None and is_large(info):
+        seen.images[pair.image] = info
+        message = (
+            f"{pair.image.name} is too large to look at every pixel here; blank or damaged parts were not looked for."
+        )
+        seen.add("note", pair.image, "large", message)
+    elif info is not None:
+        image = _attempt(lambda: read_image(pair.image, settings.axes), pair.image, "unreadable", severity, seen)
+        info = image.info if image is not None else None
+        if image is not None:
+            seen.images[pair.image] = image.info
+            _attempt(lambda: _check_pixels(image, seen), pair.image, "unreadable", severity, seen)
     if pair.mask is None:
         return
     mask_file = pair.mask
@@ -87,10 +97,10 @@ def _check_pair(pair: Pair, settings: DataSettings, seen: Seen) -> None:
     if mask is None:
         return
     seen.masks[mask_file] = mask
-    if image is None:
+    if info is None:
         return
-    info = image.info
-    _attempt(lambda: require_shape(mask_file, mask.shape, info), mask_file, "shape-mismatch", "error", seen)
+    of_image = info
+    _attempt(lambda: require_shape(mask_file, mask.shape, of_image), mask_file, "shape-mismatch", "error", seen)
 
 
 def _attempt(action: Callable[[], T], path: Path, code: str, severity: Severity, seen: Seen) -> T | None:

@@ -11,6 +11,7 @@ import tifffile
 from napari_attnseg.data.check import Report, check
 from napari_attnseg.events import Progress
 from napari_attnseg.settings import DataSettings
+from tests.conftest import MakeFolder
 
 RNG = np.random.default_rng(0)
 MASK = np.zeros((20, 30), np.uint8)
@@ -179,3 +180,12 @@ def test_masks_with_white_as_zero_are_told_once(tmp_path):
     (finding,) = [finding for finding in report.findings if finding.severity == "warning"]
     assert finding.message.startswith("2 masks show 0 as white (MinIsWhite): a_MASK.tif, b_MASK.tif.")
     assert report.ok
+
+
+def test_large_images_are_not_read_whole(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(2)
+    monkeypatch.setattr("napari_attnseg.data.lazy.MOST_BYTES_AT_ONCE", 1000)
+    monkeypatch.setattr("napari_attnseg.data.check.read_image", lambda *_: pytest.fail("read whole"))
+    report = check(folder)
+    assert report.ok
+    assert [finding.path.name for finding in report.findings if finding.code == "large"] == ["cell00.tif", "cell01.tif"]
