@@ -1,0 +1,101 @@
+"""Editing a mask: what was painted becomes steps that can be undone, and goes to the journal.
+
+Nothing here knows how painting works. The mask as it was last known is kept beside the one that is painted on, and
+what differs between the two, tile by tile, is the change. That holds for every tool, whatever it tells of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from napari_attnseg.annotation.document import Array, Document
+from napari_attnseg.annotation.history import Change, History, changed_tiles, tiles_of
+from napari_attnseg.annotation.journal import Journal
+
+Box = tuple[slice, ...]
+
+
+class Editing:
+    """A document with its undo history and its journal."""
+
+    def __init__(self, document: Document, journal: Journal) -> None:
+        self.document = document
+        self.journal = journal
+        self.history = History()
+        # np.zeros takes memory only where something is painted
+        empty = not document.has_mask
+        self._known = np.zeros(document.labels.shape, document.labels.dtype) if empty else document.labels.copy()
+
+    @property
+    def labels(self) -> Array:
+        """The mask that is edited, (stack axes..., y, x)."""
+        return self.document.labels
+
+    def note(self, boxes: Iterable[Box]) -> bool:
+        """Take over what was painted inside `boxes`, as one undo step; return whether anything was.
+
+        Parameters
+        ----------
+        boxes
+            Parts of the whole mask, a slice with start and stop for each axis.
+        """
+        changes = self._changes(boxes)
+        if changes:
+            self._take(changes)
+            self.history.record(changes)
+        return bool(changes)
+
+    def note_unfinished(self, box: Box) -> None:
+        """Bring a stroke that is not finished to the journal; its undo step comes with `note`."""
+        self._write(self._changes([box]))
+
+    def apply(self, planes: Mapping[tuple[int, ...], Array]) -> bool:
+        """Replace whole planes as one undo step; return whether that changed anything.
+
+        Parameters
+        ----------
+        planes
+            Indices along the stack axes (empty for a single plane) to new labels (y, x).
+        """
+        boxes = []
+        for index, plane in planes.items():
+            if np.array_equal(self.labels[index], plane):
+                continue
+            self.labels[index] = plane
+            boxes.append((*(slice(i, i + 1) for i in index), slice(0, plane.shape[0]), slice(0, plane.shape[1])))
+        return self.note(boxes)
+
+    def undo(self) -> tuple[Box, ...]:
+        """Undo the last step, on whichever planes it was; return where, nothing if there is none."""
+        return self._replayed(self.history.undo(self.labels))
+
+    def redo(self) -> tuple[Box, ...]:
+        """Do again what was undone last; return where, nothing if there is none."""
+        return self._replayed(self.history.redo(self.labels))
+
+    def _replayed(self, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+        for box in boxes:
+            self._known[box] = self.labels[box]
+        if boxes:
+            self.document.touch()
+            self.journal.add((tuple(part.start for part in box), self.labels[box]) for box in boxes)
+        return boxes
+
+    def _changes(self, boxes: Iterable[Box]) -> list[Change]:
+        tiles = {tuple(part.start for part in tile): tile for box in boxes for tile in tiles_of(self.labels.shape, box)}
+        return [
+            change
+            for start, tile in tiles.items()
+            for change in changed_tiles(self._known[tile], self.labels[tile], start)
+        ]
+
+    def _take(self, changes: list[Change]) -> None:
+        for change in changes:
+            self._known[change.box] = self.labels[change.box]
+        self.document.touch()
+        self._write(changes)
+
+    def _write(self, changes: list[Change]) -> None:
+        self.journal.add((tuple(part.start for part in change.box), self.labels[change.box]) for change in changes)
