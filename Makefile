@@ -2,9 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# the screen in memory that pytest-xvfb starts; its own default has 800 x 600 pixels of 16 bits
+SCREEN := -o xvfb_width=1280 -o xvfb_height=1024 -o xvfb_colordepth=24
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench screenshots clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 15
@@ -12,8 +14,9 @@ help: ## show this list
 demo: $(READY) ## train, evaluate and predict on sample_data, and write demo/
 	$(VENV)/bin/napari-attnseg demo --out demo
 
-test: $(READY) ## run all tests
-	$(PY) -m pytest
+test: $(READY) ## run all tests, and those of the viewer on PyQt5 and again on PyQt6
+	QT_API=pyqt5 PYTEST_QT_API=pyqt5 $(PY) -m pytest $(SCREEN)
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(PY) -m pytest $(SCREEN) tests/viewer
 
 check: $(READY) ## ruff, mypy, import-linter, and npe2 where there is a manifest
 	$(PY) -m ruff check .
@@ -25,6 +28,10 @@ check: $(READY) ## ruff, mypy, import-linter, and npe2 where there is a manifest
 bench: $(READY) ## measure training and inference, and print a table
 	$(PY) -m benchmarks.run
 
+screenshots: $(READY) ## take the README's pictures of the Annotate dock, and in light colours build/screenshots
+	QT_API=pyqt6 xvfb-run -a -s '-screen 0 1280x800x24' $(PY) scripts/make_screenshots.py
+	QT_API=pyqt6 xvfb-run -a -s '-screen 0 1280x800x24' $(PY) scripts/make_screenshots.py --theme light --out build/screenshots
+
 clean: ## remove the virtual environment, caches and what the demo wrote
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -35,5 +42,5 @@ $(READY): pyproject.toml constraints.txt scripts/install_system_libraries.sh
 	@PYTHON=$(PYTHON) bash scripts/install_system_libraries.sh
 	@[ -x $(PY) ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'Install the package python3-venv, then try again.'; exit 1; }
 	@echo 'Installing the pinned packages into $(VENV); this takes a few minutes.'
-	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[viewer,test,dev]'
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[viewer,pyqt6,test-viewer,dev]'
 	@touch $@

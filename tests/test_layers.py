@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 import napari_attnseg
 
@@ -13,15 +17,22 @@ WITH_TORCH = {"napari_attnseg.data.augment"}
 VIEWER_LIBRARIES = {"napari", "npe2", "qtpy", "superqt", "magicgui", "pyqtgraph", "PyQt5", "PyQt6", "PySide6"}
 
 
-def modules() -> list[str]:
-    """Return the names of all modules of the engine, without importing any."""
+PACKAGE = Path(napari_attnseg.__path__[0])
+
+
+def all_modules() -> list[str]:
+    """Return the names of all modules, without importing any."""
     names = []
-    package = Path(napari_attnseg.__path__[0])
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).with_suffix("").parts
-        if parts[0] != "viewer" and parts[-1] not in {"__init__", "__main__"}:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[-1] not in {"__init__", "__main__"}:
             names.append(".".join(["napari_attnseg", *parts]))
     return names
+
+
+def modules() -> list[str]:
+    """Return the names of the modules that know no window."""
+    return [name for name in all_modules() if not name.startswith("napari_attnseg.viewer.")]
 
 
 def imported_by(names: list[str]) -> set[str]:
@@ -39,7 +50,8 @@ def imported_by(names: list[str]) -> set[str]:
 def light_modules() -> list[str]:
     """Return the modules that the viewer's process and `--help` import."""
     names = [f"napari_attnseg.{name}" for name in ("settings", "events", "errors", "jobs")]
-    return names + [name for name in modules() if ".data." in name or ".cli" in name if name not in WITH_TORCH]
+    light = (".annotation.", ".data.", ".cli")
+    return names + [name for name in modules() if any(part in name for part in light) and name not in WITH_TORCH]
 
 
 def test_light_modules_leave_torch_out() -> None:
@@ -48,3 +60,21 @@ def test_light_modules_leave_torch_out() -> None:
 
 def test_engine_needs_no_viewer_library() -> None:
     assert not imported_by(modules()) & VIEWER_LIBRARIES
+
+
+@pytest.mark.skipif(find_spec("napari") is None, reason="napari is not installed")
+def test_viewer_leaves_torch_out() -> None:
+    names = [name for name in all_modules() if name not in modules()]
+    assert names
+    loaded = imported_by(names)
+    assert "napari" in loaded
+    assert not loaded & {"torch", "kornia"}
+
+
+def test_all_packages_are_installed() -> None:
+    project = PACKAGE.parent / "pyproject.toml"
+    if not project.is_file():
+        pytest.skip("the tests run without the source tree")
+    listed = tomllib.loads(project.read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
+    assert set(listed) == {".".join(folder.parts) for folder in folders} | {"napari_attnseg.sample_data"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_attnseg.cli.options import Commands, HelpFormatter
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
+from napari_attnseg.data.samples import sample_folder
 from napari_attnseg.errors import DataError, RunFolderError, SaveError
 from napari_attnseg.settings import TrainingSettings, make
 
@@ -44,9 +45,8 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path("sample_data/nuclei"),
         metavar="DIR",
-        help="folder with the sub-folders train and test (default sample_data/nuclei)",
+        help="folder with the sub-folders train and test (default: the sample nuclei)",
     )
     parser.add_argument("--minutes", type=float, default=1.0, metavar="X", help="time to train, in minutes (default 1)")
     parser.set_defaults(command=run)
@@ -54,10 +54,11 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    train, test = options.data / "train", options.data / "test"
+    data = options.data or sample_folder("nuclei")
+    train, test = data / "train", data / "test"
     for folder in (train, test):
         if not folder.is_dir():
-            raise DataError(f"The demo needs the folder {folder}; run it where sample_data is, or give --data.")
+            raise DataError(f"The demo needs the folder {folder}; give another with --data, or none for the samples.")
     make(TrainingSettings, {"max_minutes": options.minutes})
     _clear(options.out)
     from napari_attnseg import engine
