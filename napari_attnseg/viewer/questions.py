@@ -1,0 +1,47 @@
+"""Questions that must be answered before anything could be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+MOST_NAMED = 8
+
+
+def ask_overwrite(parent: QWidget | None, what: str) -> Literal["overwrite", "reload", "cancel"]:
+    """Ask what to do about a mask that another program has changed; `what` says what happened."""
+    box = QMessageBox(QMessageBox.Icon.Warning, "The mask on disk is not the one you opened", what, parent=parent)
+    box.setInformativeText(
+        "Keep yours: what is on disk is replaced by what you painted here.\n"
+        "Take the one on disk: what you painted here since the last save is set aside."
+    )
+    keep = box.addButton("Keep mine", QMessageBox.ButtonRole.AcceptRole)
+    reload = box.addButton("Take the one on disk", QMessageBox.ButtonRole.DestructiveRole)
+    cancel = box.addButton("Decide later", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(cancel)
+    box.exec_()
+    if box.clickedButton() is keep:
+        return "overwrite"
+    return "reload" if box.clickedButton() is reload else "cancel"
+
+
+def ask_close(parent: QWidget | None, names: Sequence[str]) -> Literal["save", "keep", "cancel"]:
+    """Ask what to do with masks that are not saved when the window closes."""
+    one = len(names) == 1
+    listed = "\n".join(names[:MOST_NAMED])
+    more = f"\nand {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    text = "One mask is not saved." if one else f"{len(names)} masks are not saved."
+    box = QMessageBox(QMessageBox.Icon.Question, "Save before closing?", text, parent=parent)
+    box.setInformativeText(
+        f"{listed}{more}\n\nNot saved, your strokes are kept on this computer and offered at the next start."
+    )
+    save = box.addButton("Save" if one else "Save all", QMessageBox.ButtonRole.AcceptRole)
+    keep = box.addButton("Close without saving", QMessageBox.ButtonRole.DestructiveRole)
+    box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(save)
+    box.exec_()
+    if box.clickedButton() is save:
+        return "save"
+    return "keep" if box.clickedButton() is keep else "cancel"

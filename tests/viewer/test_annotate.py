@@ -1,0 +1,363 @@
+"""The Annotate dock in a real viewer, with the mouse and the keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtCore import Qt
+
+from napari_attnseg.annotation.entries import ImageState
+from napari_attnseg.viewer import saving
+from napari_attnseg.viewer.annotate import AnnotateDock
+from tests.conftest import MakeFolder
+from tests.viewer.canvas import press, stroke, until
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def dock(viewer: Any, qtbot: Any) -> AnnotateDock:
+    window = viewer.window._qt_window
+    window.resize(1280, 800)
+    window.activateWindow()  # keys go to the window that is in front
+    until(qtbot, window.isActiveWindow)
+    dock = AnnotateDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Annotate", area="right")
+    return dock
+
+
+def opened(dock: AnnotateDock, qtbot: Any, folder: Path) -> AnnotateDock:
+    dock.session.open_folder(folder)
+    until(qtbot, lambda: dock.session.shown is not None)
+    qtbot.wait(50)
+    return dock
+
+
+def labels(dock: AnnotateDock) -> np.ndarray:
+    mask = dock.session.mask
+    assert mask is not None
+    return mask.editing.labels
+
+
+def paint(dock: AnnotateDock, qtbot: Any, *places: tuple[float, float], brush: int = 3) -> None:
+    mask = dock.session.mask
+    assert mask is not None
+    mask.layer.mode = "paint"
+    mask.layer.brush_size = brush
+    stroke(qtbot, dock.session.viewer, places or ((5.0, 5.0), (5.0, 15.0)))
+
+
+def save(dock: AnnotateDock, qtbot: Any) -> None:
+    press(qtbot, dock.session.viewer, Qt.Key.Key_S, CTRL)
+    until(qtbot, lambda: not dock.session.saving.is_busy)
+
+
+def test_a_folder_is_listed_and_its_first_image_shown(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(3)
+    (folder / "cell01_MASK.tif").unlink()
+    opened(dock, qtbot, folder)
+    assert dock.session.shown == folder / "cell00.tif"
+    assert [entry.state for entry in dock.images.entries()] == [
+        ImageState.HAS_MASK,
+        ImageState.NO_MASK,
+        ImageState.HAS_MASK,
+    ]
+    assert [layer.name for layer in dock.session.viewer.layers] == ["cell00", "cell00_MASK"]
+
+
+def test_a_stroke_is_saved_with_ctrl_s(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(2)
+    before = tifffile.imread(folder / "cell00_MASK.tif")
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot, (4.0, 4.0), (4.0, 12.0), (10.0, 12.0))
+    painted = labels(dock).copy()
+    assert painted[4, 8] == 1
+    assert painted[8, 12] == 1
+    assert dock.images.entries()[0].state == ImageState.UNSAVED
+    save(dock, qtbot)
+    after = tifffile.imread(folder / "cell00_MASK.tif")
+    np.testing.assert_array_equal(after, np.where(painted > 0, 255, 0))
+    assert after.dtype == before.dtype
+    assert (after != before).any()
+    assert dock.images.entries()[0].state == ImageState.EDITED
+    assert not dock.saves.save_button.isEnabled()
+
+
+def test_a_first_mask_is_written_beside_its_image(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(1)
+    (folder / "cell00_MASK.tif").unlink()
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot)
+    save(dock, qtbot)
+    assert set(np.unique(tifffile.imread(folder / "cell00_MASK.tif"))) == {0, 255}
+
+
+def test_ctrl_s_is_naparis_while_another_layer_is_selected(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    opened(dock, qtbot, make_folder(1))
+    viewer = dock.session.viewer
+    action = viewer.window.file_menu.findAction("napari.window.file.save_layers_dialog.selected")
+    assert action.shortcut().isEmpty()
+    viewer.layers.selection.active = viewer.layers["cell00"]
+    assert action.shortcut().toString() == "Ctrl+S"
+    viewer.layers.selection.active = viewer.layers["cell00_MASK"]
+    assert action.shortcut().isEmpty()
+
+
+def test_undo_goes_back_to_another_plane(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    opened(dock, qtbot, make_folder(1, planes=3))
+    viewer = dock.session.viewer
+    before = labels(dock).copy()
+    viewer.dims.set_current_step(0, 0)
+    paint(dock, qtbot)
+    viewer.dims.set_current_step(0, 2)
+    paint(dock, qtbot, (20.0, 3.0), (25.0, 3.0))
+    painted = labels(dock).copy()
+    assert (painted != before).any(axis=(1, 2)).tolist() == [True, False, True]
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL)
+    viewer.dims.set_current_step(0, 1)
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(labels(dock), before)
+    assert viewer.dims.current_step[0] == 0
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL | SHIFT)
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL | SHIFT)
+    np.testing.assert_array_equal(labels(dock), painted)
+
+
+def test_edits_stay_when_other_images_are_shown(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(3)
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    press(qtbot, dock.session.viewer, Qt.Key.Key_PageDown)
+    until(qtbot, lambda: dock.session.shown == folder / "cell01.tif")
+    assert dock.images.entries()[0].state == ImageState.UNSAVED
+    press(qtbot, dock.session.viewer, Qt.Key.Key_PageUp)
+    until(qtbot, lambda: dock.session.shown == folder / "cell00.tif")
+    np.testing.assert_array_equal(labels(dock), painted)
+    press(qtbot, dock.session.viewer, Qt.Key.Key_Z, CTRL)
+    assert (labels(dock) != painted).any()
+
+
+def test_next_without_a_mask(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(4)
+    (folder / "cell02_MASK.tif").unlink()
+    opened(dock, qtbot, folder)
+    press(qtbot, dock.session.viewer, Qt.Key.Key_PageDown, CTRL)
+    until(qtbot, lambda: dock.session.shown == folder / "cell02.tif")
+
+
+@pytest.mark.parametrize("operation", ["fill_holes", "grow", "shrink", "smooth", "remove_small", "keep_largest"])
+def test_corrections_are_one_undo_step(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, operation: str) -> None:
+    opened(dock, qtbot, make_folder(1))
+    mask = dock.session.mask
+    assert mask is not None
+    plane = np.zeros((48, 40), np.uint8)
+    plane[5:25, 5:25] = 1
+    plane[10:13, 10:13] = 0
+    plane[24, 26:30] = plane[40:43, 4:7] = 1
+    mask.apply({(): plane})
+    dock.fixes.buttons[operation].click()
+    assert (labels(dock) != plane).any()
+    dock.fixes.buttons["undo"].click()
+    np.testing.assert_array_equal(labels(dock), plane)
+
+
+def test_a_correction_of_one_object_waits_for_a_click(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    opened(dock, qtbot, make_folder(1))
+    mask = dock.session.mask
+    assert mask is not None
+    plane = np.zeros((48, 40), np.uint8)
+    plane[5:15, 5:15] = plane[30:40, 20:30] = 1
+    mask.apply({(): plane})
+    dock.fixes.scope_box.setCurrentIndex(dock.fixes.scope_box.findData("region"))
+    dock.fixes.buttons["grow"].click()
+    np.testing.assert_array_equal(labels(dock), plane)
+    stroke(qtbot, dock.session.viewer, [(35.0, 25.0)])
+    assert labels(dock)[30, 19] == 1
+    np.testing.assert_array_equal(labels(dock)[:20], plane[:20])
+    assert mask.layer.mode == "paint"
+
+
+def test_snap_takes_the_region_of_like_intensity(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(1)
+    disc = (np.indices((80, 80)) - 40).astype(float)
+    inside = (disc**2).sum(axis=0) < 15**2
+    noise = np.random.default_rng(0).normal(0, 4, inside.shape)
+    tifffile.imwrite(folder / "cell00.tif", np.where(inside, 180, 40) + noise.astype(np.int64).astype(np.uint8) % 5)
+    (folder / "cell00_MASK.tif").unlink()
+    tifffile.imwrite(folder / "cell00.tif", (np.where(inside, 180, 40) + noise).astype(np.uint8))
+    opened(dock, qtbot, folder)
+    dock.fixes.buttons["snap"].click()
+    stroke(qtbot, dock.session.viewer, [(42.0, 38.0)])
+    found = labels(dock) > 0
+    assert (found & inside).sum() / (found | inside).sum() > 0.9
+    dock.fixes.buttons["snap"].click()
+    assert not dock.fixing.is_snapping
+
+
+@pytest.mark.parametrize("answer", ["overwrite", "reload", "cancel"])
+def test_what_another_program_wrote_is_asked_about(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    folder = make_folder(1)
+    mask_path = folder / "cell00_MASK.tif"
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    theirs = np.zeros((48, 40), np.uint8)
+    theirs[40:, :] = 255
+    tifffile.imwrite(mask_path, theirs)
+    asked = []
+    monkeypatch.setattr(saving, "ask_overwrite", lambda parent, what: asked.append(what) or answer)
+    save(dock, qtbot)
+    assert len(asked) == 1
+    assert "cell00_MASK.tif was changed by another program" in asked[0]
+    on_disk = tifffile.imread(mask_path)
+    if answer == "overwrite":
+        until(qtbot, lambda: not dock.session.unsaved)
+        np.testing.assert_array_equal(tifffile.imread(mask_path) > 0, painted > 0)
+    else:
+        np.testing.assert_array_equal(on_disk, theirs)
+    if answer == "reload":
+        until(qtbot, lambda: (labels(dock) > 0).sum() == (theirs > 0).sum())
+    if answer == "cancel":
+        np.testing.assert_array_equal(labels(dock), painted)
+    assert bool(dock.session.unsaved) == (answer == "cancel")
+
+
+def test_layers_may_be_renamed_and_moved(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(2)
+    opened(dock, qtbot, folder)
+    viewer = dock.session.viewer
+    viewer.layers["cell00_MASK"].name = "my mask"
+    viewer.layers.move(0, 2)
+    viewer.layers.selection.active = viewer.layers["my mask"]
+    paint(dock, qtbot)
+    save(dock, qtbot)
+    assert tifffile.imread(folder / "cell00_MASK.tif")[5, 10] == 255
+
+
+def test_a_removed_layer_keeps_its_strokes(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(2)
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    viewer = dock.session.viewer
+    # with Mesa's software renderer napari crashes when a Labels layer goes while its brush circle is drawn
+    viewer.layers["cell00_MASK"].mode = "pan_zoom"
+    qtbot.wait(100)
+    viewer.layers.remove("cell00_MASK")
+    assert folder / "cell00.tif" in dock.session.unsaved
+    dock.images.step(1)
+    until(qtbot, lambda: dock.session.shown == folder / "cell01.tif")
+    dock.images.step(-1)
+    until(qtbot, lambda: dock.session.shown == folder / "cell00.tif" and dock.session.mask)
+    np.testing.assert_array_equal(labels(dock), painted)
+
+
+def test_removing_the_image_while_painting_loses_nothing(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    folder = make_folder(1)
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot)
+    dock.session.viewer.layers.remove("cell00")
+    paint(dock, qtbot, (20.0, 20.0), (25.0, 20.0))
+    save(dock, qtbot)
+    assert tifffile.imread(folder / "cell00_MASK.tif")[22, 20] == 255
+
+
+def test_scripts_that_write_into_the_layer_are_noticed(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    opened(dock, qtbot, make_folder(1))
+    layer = dock.session.viewer.layers["cell00_MASK"]
+    layer.data[:4] = 1
+    until(qtbot, lambda: dock.session.unsaved)
+    layer.data = np.zeros_like(layer.data)
+    assert not labels(dock).any()
+    assert np.shares_memory(layer.data, labels(dock))
+    dock.session.undo()
+    dock.session.undo()
+    assert labels(dock).any()
+
+
+def test_a_new_class_is_painted_and_kept(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(2)
+    opened(dock, qtbot, folder)
+    dock.classes.add_button.click()
+    until(qtbot, (folder / "classes.json").exists)
+    press(qtbot, dock.session.viewer, Qt.Key.Key_2, Qt.KeyboardModifier.AltModifier)
+    assert dock.session.viewer.layers["cell00_MASK"].selected_label == 2
+    paint(dock, qtbot)
+    save(dock, qtbot)
+    assert set(np.unique(tifffile.imread(folder / "cell00_MASK.tif"))) == {0, 2, 255}
+
+
+def test_a_wrong_mask_is_told_and_left_alone(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(2)
+    tifffile.imwrite(folder / "cell00_MASK.tif", np.zeros((9, 9), np.uint8))
+    opened(dock, qtbot, folder)
+    assert [layer.name for layer in dock.session.viewer.layers] == ["cell00"]
+    assert dock.session.mask is None
+    assert not dock.fixes.isEnabled()
+
+
+def test_axes_are_corrected_and_remembered(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(1)
+    tifffile.imwrite(folder / "cell00.tif", np.zeros((3, 48, 40), np.uint8), photometric="minisblack")
+    opened(dock, qtbot, folder)
+    assert len(dock.session.viewer.layers) == 4
+    (folder / "cell00_MASK.tif").unlink()
+    dock.settings.axes_box.setCurrentText("ZYX")
+    dock.settings.axes_box.activated.emit(dock.settings.axes_box.currentIndex())
+    until(qtbot, lambda: dock.session.mask and labels(dock).shape == (3, 48, 40))
+    assert [layer.ndim for layer in dock.session.viewer.layers] == [3, 3]
+    assert '"ZYX"' in (folder / ".attnseg" / "folder.json").read_text()
+
+
+def test_a_dropped_image_without_a_mask_can_be_painted_on(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    folder = make_folder(1)
+    (folder / "cell00_MASK.tif").unlink()
+    viewer = dock.session.viewer
+    viewer.open(str(folder / "cell00.tif"), plugin="napari-attnseg")
+    until(qtbot, lambda: len(viewer.layers) == 2 and dock.session.mask)
+    assert [layer.name for layer in viewer.layers] == ["cell00", "cell00_MASK"]
+    paint(dock, qtbot)
+    save(dock, qtbot)
+    assert tifffile.imread(folder / "cell00_MASK.tif")[5, 10] == 255
+    until(qtbot, lambda: [entry.name for entry in dock.images.entries()] == ["cell00.tif"])
+
+
+def test_a_dropped_file_is_not_opened_twice_from_the_list(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    folder = make_folder(2)
+    opened(dock, qtbot, folder)
+    viewer = dock.session.viewer
+    viewer.open(str(folder / "cell01.tif"), plugin="napari-attnseg")
+    until(qtbot, lambda: len(dock.session.masks) == 2)
+    assert len(viewer.layers) == 4
+    dock.images.step(1)
+    qtbot.wait(300)
+    assert len(viewer.layers) == 4
+    assert viewer.layers.selection.active.name == "cell01_MASK"
+
+
+def test_files_are_not_read_in_another_way_under_unsaved_edits(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    opened(dock, qtbot, make_folder(2))
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    dock.session.choose_mask_values("instances")
+    qtbot.wait(300)
+    assert dock.session.folder is not None
+    assert dock.session.folder.choices.mask_values == "auto"
+    np.testing.assert_array_equal(labels(dock), painted)
