@@ -1,4 +1,4 @@
-"""`python -m benchmarks.run [network] [help] [memory] [quality --data DIR]`: measure and print a table.
+"""`python -m benchmarks.run [network] [help] [memory] [viewer] [quality --data DIR]`: measure and print a table.
 
 `network` needs MONAI (`pip install -c constraints.txt monai`). `quality` needs a folder with `train` and `val`, such as
 the 2018 Data Science Bowl's nuclei as pairs. `make bench` measures all that can be.
@@ -21,7 +21,7 @@ import torch
 
 from napari_attnseg.models.device import choose_compute
 
-PARTS = ("network", "help", "memory", "quality")
+PARTS = ("network", "help", "memory", "viewer", "quality")
 MEMORY_PROBE = (
     "import resource, sys; from napari_attnseg.cli import main; code = main(sys.argv[1:]);"
     "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
@@ -32,7 +32,9 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure (default all that can be)")
-    parser.add_argument("--data", type=Path, help="for quality: a folder with the sub-folders train and val")
+    parser.add_argument(
+        "--data", type=Path, help="for quality: a folder with the sub-folders train and val; for viewer: what to list"
+    )
     parser.add_argument("--other", type=Path, help="for quality: further annotated images to score on")
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 3.0])
     parser.add_argument("--rounds", type=int, default=7)
@@ -42,7 +44,7 @@ def main() -> None:
         f"{_processor()}, {torch.get_num_threads()} threads; {choose_compute().description}; torch {torch.__version__}"
     )
     for part in parts:
-        {"network": _network, "help": _help, "memory": _memory, "quality": _quality}[part](options)
+        {"network": _network, "help": _help, "memory": _memory, "viewer": _viewer, "quality": _quality}[part](options)
 
 
 def _network(options: argparse.Namespace) -> None:
@@ -90,6 +92,14 @@ def _memory(options: argparse.Namespace) -> None:
             )
             peak = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("peak"))
             print(f"| peak memory of training 32-512, patch 256, batch {batch} | {float(peak):.2f} GB |")
+
+
+def _viewer(options: argparse.Namespace) -> None:
+    """What a user of the viewer waits for; see `benchmarks.viewer`."""
+    from benchmarks.viewer import measure
+
+    print("| in the viewer | median | 99 of 100 are faster than |")
+    measure(options.data, options.rounds)
 
 
 def _quality(options: argparse.Namespace) -> None:
