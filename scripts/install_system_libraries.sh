@@ -34,10 +34,11 @@ if [ "${as_root[0]}" = none ]; then
     exit 0
 fi
 echo "Installing system libraries: ${missing[*]}"
+log=$(mktemp)
 if ! { "${as_root[@]}" apt-get update -qq &&
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
-    >/tmp/install_system_libraries.$$.log 2>&1; then
-    tail -n 20 /tmp/install_system_libraries.$$.log
+    >"$log" 2>&1; then
+    tail -n 20 "$log"
     echo "System libraries could not be installed; to install them yourself: apt-get install ${missing[*]}"
 fi
-rm -f /tmp/install_system_libraries.$$.log
+rm -f "$log"
