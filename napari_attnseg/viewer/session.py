@@ -250,7 +250,15 @@ class Session(QObject):
             self.mask.redo()
 
     def take(self, image: Path, editing: Editing) -> None:
-        """Take over a mask with unsaved edits that is on no layer yet, such as one restored after a crash."""
+        """Take over a mask with unsaved edits that is on no layer yet, such as one restored after a crash.
+
+        If the image has been painted on in the meantime, that stays, and what is restored waits for the next start.
+        """
+        self._masks.sync()
+        if image in self.unsaved:
+            editing.journal.close()
+            show_warning(f"{image.name} has new strokes; those of the earlier session are kept for the next start.")
+            return
         self._unsaved[image] = editing
         self._ready.forget(image)
         self._announce(image)
@@ -456,7 +464,7 @@ class Session(QObject):
                 self.folder_changed.emit()
                 self.convention_changed.emit()
 
-        self.background.run(lambda: open_folder(pair.image), done, lambda error: _log.debug("x", exc_info=error))
+        self.background.run(lambda: open_folder(pair.image), done, lambda error: self._failed(pair.image, error))
 
     def _on_heartbeat(self) -> None:
         if self._lock is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,50 +9,21 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt
 
+from napari_attnseg.annotation.editing import Editing
 from napari_attnseg.annotation.entries import ImageState
+from napari_attnseg.annotation.recovery import new_journal
 from napari_attnseg.viewer import saving
 from napari_attnseg.viewer.annotate import AnnotateDock
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import press, stroke, until
+from tests.viewer.docked import labels, make_dock, opened, paint, save
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
 @pytest.fixture
 def dock(viewer: Any, qtbot: Any) -> AnnotateDock:
-    window = viewer.window._qt_window
-    window.resize(1280, 800)
-    window.activateWindow()  # keys go to the window that is in front
-    until(qtbot, window.isActiveWindow)
-    dock = AnnotateDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Annotate", area="right")
-    return dock
-
-
-def opened(dock: AnnotateDock, qtbot: Any, folder: Path) -> AnnotateDock:
-    dock.session.open_folder(folder)
-    until(qtbot, lambda: dock.session.shown is not None)
-    qtbot.wait(50)
-    return dock
-
-
-def labels(dock: AnnotateDock) -> np.ndarray:
-    mask = dock.session.mask
-    assert mask is not None
-    return mask.editing.labels
-
-
-def paint(dock: AnnotateDock, qtbot: Any, *places: tuple[float, float], brush: int = 3) -> None:
-    mask = dock.session.mask
-    assert mask is not None
-    mask.layer.mode = "paint"
-    mask.layer.brush_size = brush
-    stroke(qtbot, dock.session.viewer, places or ((5.0, 5.0), (5.0, 15.0)))
-
-
-def save(dock: AnnotateDock, qtbot: Any) -> None:
-    press(qtbot, dock.session.viewer, Qt.Key.Key_S, CTRL)
-    until(qtbot, lambda: not dock.session.saving.is_busy)
+    return make_dock(viewer, qtbot)
 
 
 def test_a_folder_is_listed_and_its_first_image_shown(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
@@ -73,7 +43,7 @@ def test_a_stroke_is_saved_with_ctrl_s(dock: AnnotateDock, qtbot: Any, make_fold
     folder = make_folder(2)
     before = tifffile.imread(folder / "cell00_MASK.tif")
     opened(dock, qtbot, folder)
-    paint(dock, qtbot, (4.0, 4.0), (4.0, 12.0), (10.0, 12.0))
+    paint(dock, qtbot, [(4.0, 4.0), (4.0, 12.0), (10.0, 12.0)])
     painted = labels(dock).copy()
     assert painted[4, 8] == 1
     assert painted[8, 12] == 1
@@ -116,7 +86,7 @@ def test_undo_goes_back_to_another_plane(dock: AnnotateDock, qtbot: Any, make_fo
     viewer.dims.set_current_step(0, 0)
     paint(dock, qtbot)
     viewer.dims.set_current_step(0, 2)
-    paint(dock, qtbot, (20.0, 3.0), (25.0, 3.0))
+    paint(dock, qtbot, [(20.0, 3.0), (25.0, 3.0)])
     painted = labels(dock).copy()
     assert (painted != before).any(axis=(1, 2)).tolist() == [True, False, True]
     press(qtbot, viewer, Qt.Key.Key_Z, CTRL)
@@ -268,7 +238,7 @@ def test_removing_the_image_while_painting_loses_nothing(
     opened(dock, qtbot, folder)
     paint(dock, qtbot)
     dock.session.viewer.layers.remove("cell00")
-    paint(dock, qtbot, (20.0, 20.0), (25.0, 20.0))
+    paint(dock, qtbot, [(20.0, 20.0), (25.0, 20.0)])
     save(dock, qtbot)
     assert tifffile.imread(folder / "cell00_MASK.tif")[22, 20] == 255
 
@@ -361,3 +331,18 @@ def test_files_are_not_read_in_another_way_under_unsaved_edits(
     assert dock.session.folder is not None
     assert dock.session.folder.choices.mask_values == "auto"
     np.testing.assert_array_equal(labels(dock), painted)
+
+
+def test_restored_strokes_do_not_replace_new_ones(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(1)
+    image = folder / "cell00.tif"
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    assert dock.session.folder is not None
+    document = dock.session.folder.document(image)
+    restored = Editing(document, new_journal(document))
+    restored.apply({(): np.ones_like(document.labels)})
+    dock.session.take(image, restored)
+    np.testing.assert_array_equal(dock.session.unsaved[image].labels, painted)
+    assert restored.journal.path.exists()
