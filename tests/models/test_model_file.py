@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from napari_attnseg.data.convention import MaskConvention
@@ -89,13 +93,17 @@ def test_what_is_no_usable_model_gets_one_sentence_with_its_path(kind: str, save
 
 
 def test_the_same_classes_keep_the_head(saved: Path) -> None:
-    model, notices = initial_model(ModelSettings(widths=(8, 16)), saved)
-    assert notices == []
+    start = initial_model(ModelSettings(widths=(8, 16)), saved)
+    model = start.model
+    assert start.notices == ()
+    assert start.is_whole
     assert torch.equal(model.head.weight, load_model(saved)[0].head.weight)
 
 
 def test_other_classes_get_a_new_head_and_a_notice(saved: Path) -> None:
-    model, notices = initial_model(ModelSettings(widths=(8, 16), classes=4), saved)
+    start = initial_model(ModelSettings(widths=(8, 16), classes=4), saved)
+    model, notices = start.model, start.notices
+    assert not start.is_whole
     source = load_model(saved)[0]
     assert model.head.weight.shape[0] == 4
     assert torch.equal(model.encoder[0][0].weight, source.encoder[0][0].weight)
@@ -104,6 +112,50 @@ def test_other_classes_get_a_new_head_and_a_notice(saved: Path) -> None:
 
 
 def test_other_channels_get_a_new_first_layer_and_a_notice(saved: Path) -> None:
-    model, notices = initial_model(ModelSettings(widths=(8, 16), in_channels=3), saved)
+    start = initial_model(ModelSettings(widths=(8, 16), in_channels=3), saved)
+    model, notices = start.model, start.notices
+    assert not start.is_whole
     assert torch.equal(model.head.weight, load_model(saved)[0].head.weight)
     assert "first layer learns anew" in notices[0]
+
+
+def test_the_card_needs_no_torch(saved: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from napari_attnseg.models.model_card import load_card; "
+        f"print(load_card(Path({str(saved)!r})).class_names, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "('background', 'organ 1') False"
+
+
+def test_the_card_reads_what_safetensors_reads(saved: Path) -> None:
+    with safe_open(saved, framework="pt") as file:
+        text = file.metadata()["napari_attnseg"]
+    assert load_card(saved) == ModelCard.model_validate_json(text)
+
+
+@pytest.mark.parametrize("header", [b"[1]", b'{"a": 3}', b'{"a": {"data_offsets": []}}', b"\xff\xfe", b"[" * 5000])
+def test_a_header_that_makes_no_sense_is_refused(header: bytes, saved: Path) -> None:
+    saved.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ModelFileError, match="not a readable model file"):
+        load_card(saved)
+
+
+def test_bytes_behind_the_weights_are_refused(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes() + b"more")
+    with pytest.raises(ModelFileError, match="not a readable model file"):
+        load_card(saved)
+
+
+@pytest.mark.parametrize("finished", [None, "yesterday", 5])
+def test_a_card_may_not_say_when_it_was_trained(finished: object) -> None:
+    card = card_of(ModelSettings(widths=(8, 16)))
+    assert card.model_copy(update={"training": {"finished": finished}}).trained is None
+    assert card.trained is None
+
+
+def test_a_card_says_when_and_on_how_many_images() -> None:
+    training = {"finished": "2024-05-06T07:08:09+00:00", "images": 12}
+    card = card_of(ModelSettings(widths=(8, 16))).model_copy(update={"training": training})
+    assert card.trained == datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+    assert card.images == 12
