@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,15 @@ from napari_attnseg.data.tiff import read_image
 from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.prediction.predictor import Prediction, Predictor
-from napari_attnseg.settings import PredictionSettings, RunSettings, make, option_name
+from napari_attnseg.prediction.tiling import Stopped
+from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name
 from napari_attnseg.training.evaluation import Evaluation, score_image
-from napari_attnseg.training.plan import Plan, make_plan, with_longer_training
-from napari_attnseg.training.run_folder import RunFolder
-from napari_attnseg.training.trainer import Trainer, TrainingResult
+from napari_attnseg.training.plan import Plan, with_longer_training
+from napari_attnseg.training.planning import make_plan
+from napari_attnseg.training.reporter import Reporter
+from napari_attnseg.training.result import TrainingResult
+from napari_attnseg.training.run_folder import RunFolder, new_run_path
+from napari_attnseg.training.trainer import Trainer
 
 __all__ = ["evaluate", "find_pairs", "fit", "predict"]
 
@@ -35,9 +38,11 @@ def fit(
     *,
     init: str | Path | None = None,
     resume: bool = False,
+    focus: Iterable[str | Path] = (),
     settings: RunSettings | None = None,
     on_event: EventHandler = ignore_event,
     should_stop: Callable[[], bool] = lambda: False,
+    should_pause: Callable[[], bool] = lambda: False,
     **values: Any,
 ) -> TrainingResult:
     """Train a model on a folder of images with masks.
@@ -52,10 +57,17 @@ def fit(
         A model file to start from.
     resume
         Go on with the run in `run` if one has begun there; its own settings count, save for `epochs`, `max_minutes`.
+    focus
+        Images to concentrate on: the share `focus_share` of the patches comes from those of them that are trained on.
+        With `init` too this is fine-tuning, and single settings that are not given are those of `fine_tuning`.
     settings
         All settings at once; or
     values
         single settings by name, such as `max_minutes=3` or `model="unet"`.
+    on_event
+        Called with each event, from this thread.
+    should_stop, should_pause
+        Asked between batches: whether to save and end, and whether to rest.
 
     Returns
     -------
@@ -67,8 +79,12 @@ def fit(
         The data, the settings or the run folder are not usable; nothing was written then.
     """
     path = source.source if isinstance(source, PairListing) else Path(source)
-    settings = settings or settings_from(values)
+    images = [Path(image) for image in focus]
+    if settings is None:
+        settings = settings_from(values)
+        settings = fine_tuning(settings) if init and images else settings
     folder = RunFolder(Path(run) if run else new_run_path(path))
+    report = Reporter(folder, on_event)
     if resume and folder.is_started:
         plan = Plan.from_json(folder.read_run())
         if path.resolve() != plan.source.resolve():
@@ -77,8 +93,18 @@ def fit(
         plan = with_longer_training(plan, epochs=values.get("epochs"), max_minutes=values.get("max_minutes"))
     else:
         folder.require_free()
-        plan = make_plan(path, settings, Path(init) if init else None)
-    return Trainer(plan, folder, on_event, should_stop).run()
+
+        def on_mask(count: int, total: int) -> None:
+            if should_stop():
+                raise Stopped
+            if count == 0 or report.is_due():
+                report(Progress(0.0, f"looking at the masks, {count + 1} of {total}"))
+
+        try:
+            plan = make_plan(path, settings, Path(init) if init else None, focus=images, on_mask=on_mask)
+        except Stopped:
+            return TrainingResult(0, None, 0.0, True, folder, "it was stopped")
+    return Trainer(plan, folder, report, should_stop, should_pause).run()
 
 
 def predict(model: Model, image: str | Path, **values: Any) -> Prediction:
@@ -161,12 +187,6 @@ def settings_from(values: dict[str, Any]) -> RunSettings:
         else:
             raise SettingsError(f"There is no setting '{name}'.")
     return make(RunSettings, groups)
-
-
-def new_run_path(source: Path) -> Path:
-    """Return a folder name that is not taken: runs/DATA-DATE-TIME in the working folder."""
-    name = source.resolve().name if source.is_dir() else source.stem
-    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def predictor_of(model: Model, settings: PredictionSettings) -> Predictor:

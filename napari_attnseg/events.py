@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -33,6 +34,7 @@ class Started(Event):
     device: str = ""
     """The device in words, such as 'CPU, 2 threads, float32'."""
     details: dict[str, Any] = field(default_factory=dict)
+    """Of a training: run (the folder), and how many images: images (trained on), held_out, focus."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Progress(Event):
     seconds_left: float | None = None
     images_per_second: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    """Of a training: loss, epoch, epochs, batch, batches, memory (bytes, of the GPU if there is one) and paused."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Finished(Event):
     kind: ClassVar[str] = "finished"
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)
+    """Of a training: score, start_score, improved, best (the model file, or None), epochs and minutes."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class Cancelled(Event):
 
     kind: ClassVar[str] = "cancelled"
     message: str = ""
+    results: dict[str, Any] = field(default_factory=dict)
+    """As those of `Finished`; empty where the job could not say."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,22 @@ def event_from_json(line: str) -> Event | None:
         return _KINDS[values.pop("kind")](**values)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def append_event(path: Path, event: Event) -> None:
+    """Add one line to a file of events, after ending a line that a killed process left unfinished.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    with path.open("a+b") as file:
+        if file.tell() > 0:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(event.to_json().encode() + b"\n")
 
 
 def ignore_event(event: Event) -> None:

@@ -5,7 +5,8 @@ where it was. The child's stdout and stderr go to `RUN/log.txt` and are only loo
 No pipe ties the child to its parent, so it goes on when the viewer dies, and `attach` finds it by `RUN/job.json`.
 
 What the child does for its part: it appends to `events.jsonl` whole lines, flushed; it ends in one of Finished,
-Cancelled and Failed; it stops and saves when the file `RUN/stop` appears or on SIGINT, whichever it sees first.
+Cancelled and Failed; it stops and saves when the file `RUN/stop` appears or on SIGINT, whichever it sees first; it
+rests while there is a file `RUN/pause`.
 
 Nothing here waits: `poll` reads what is new, and is what carries out the steps of a stop. Call it every 50-200 ms.
 A job counts as running until its process is gone, so that the memory it held is free when its last event arrives.
@@ -33,7 +34,7 @@ from napari_attnseg.events import Cancelled, Event, Failed, Finished, event_from
 State = Literal["running", "finished", "cancelled", "failed"]
 Priority = Literal["low", "normal"]
 
-EVENTS, LOG, JOB, STOP = "events.jsonl", "log.txt", "job.json", "stop"
+EVENTS, LOG, JOB, STOP, PAUSE = "events.jsonl", "log.txt", "job.json", "stop", "pause"
 CHUNK = 1 << 20  # bytes of events read in one poll: catching up with a long run must not freeze a viewer
 TAIL = 1 << 16  # bytes at the end of the log that are searched for a cause
 PATIENCE = 5.0  # seconds between terminating a process and killing it
@@ -104,6 +105,43 @@ class Job:
         deadline = time.monotonic() + grace_seconds
         self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
 
+    def pause(self) -> None:
+        """Ask the job to rest until `resume`; nothing is lost meanwhile, and `stop` ends a resting job as any other.
+
+        Raises
+        ------
+        SaveError
+            The run folder cannot be written to.
+        """
+        if self.state != "running":
+            return
+        try:
+            (self.folder / PAUSE).touch()
+        except OSError as error:
+            raise SaveError(
+                f"The job cannot be paused: {self.folder} cannot be written to ({error.strerror})."
+            ) from error
+
+    def resume(self) -> None:
+        """Let a resting job go on.
+
+        Raises
+        ------
+        SaveError
+            The run folder cannot be written to.
+        """
+        try:
+            (self.folder / PAUSE).unlink(missing_ok=True)
+        except OSError as error:
+            raise SaveError(
+                f"The job cannot go on: {self.folder / PAUSE} cannot be removed ({error.strerror})."
+            ) from error
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the job was asked to rest, by whomever; a `Progress` event says when it does."""
+        return self.state == "running" and (self.folder / PAUSE).exists()
+
     def _read(self) -> bytes:
         try:
             with (self.folder / EVENTS).open("rb") as file:
@@ -135,8 +173,9 @@ class Job:
         event = self._ending or self._why_it_died()
         states: dict[str, State] = {"finished": "finished", "cancelled": "cancelled"}
         self.state = states.get(event.kind, "failed")
-        with contextlib.suppress(OSError):
-            (self.folder / STOP).unlink(missing_ok=True)
+        for name in (STOP, PAUSE):
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
         return event
 
     def _why_it_died(self) -> Event:
@@ -177,7 +216,8 @@ def start(command: Sequence[str], *, folder: Path, priority: Priority = "low") -
         raise RunFolderError(f"A job is already running in {folder} (process {earlier['pid']}); stop or attach to it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / STOP).unlink(missing_ok=True)
+        for name in (STOP, PAUSE):  # left over from a job that was killed
+            (folder / name).unlink(missing_ok=True)
         record: dict[str, Any] = {"events_from": _size(folder / EVENTS), "log_from": _size(folder / LOG)}
         with (folder / LOG).open("ab") as log:
             process = _spawn(command, log.fileno(), priority)

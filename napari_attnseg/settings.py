@@ -254,6 +254,14 @@ class TrainingSettings(_Settings):
     foreground: float = Field(
         0.5, ge=0, le=1, title="Foreground patches", description="Share of patches centred on an annotated object."
     )
+    focus_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Edited images",
+        description="Share of the patches from the images to concentrate on, those edited since the last training; the "
+        "rest comes from all others, so that what was learnt from them is kept.",
+    )
     seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed", description="Seed of everything random.")
     device: DeviceName = Field(
         "auto", title="Device", description="Where to compute; auto takes a GPU if there is one."
@@ -344,6 +352,28 @@ class RunSettings(_Settings):
     def groups(cls) -> dict[str, type[BaseModel]]:
         """Return the groups by name, in the order in which they are shown."""
         return {"data": DataSettings, "model": ModelSettings, "training": TrainingSettings}
+
+
+FINE_TUNING: dict[str, Any] = {
+    "max_minutes": 1.25,
+    "warmup": 0.1,
+    "ema": 0.95,
+    "steps_per_epoch": 20,
+}
+"""What suits a model that has learnt already and a few corrected images: short, with a score every 20 batches.
+
+The learning rate stays that of a new model: in as many steps, less than half of it gained less on a new kind of image.
+"""
+
+
+def fine_tuning(settings: RunSettings) -> RunSettings:
+    """Return the settings for learning from a few corrected images, from a model that knows others.
+
+    Values that were given when `settings` was built stay as they are, defaults included that were given by name.
+    """
+    training = settings.training
+    changes = {name: value for name, value in FINE_TUNING.items() if name not in training.model_fields_set}
+    return settings.model_copy(update={"training": training.model_copy(update=changes)})
 
 
 def option_name(field: str, info: FieldInfo) -> str:

@@ -233,7 +233,7 @@ def test_events_are_json_lines_that_end_in_one_last_event(make_folder: MakeFolde
     code, output, _ = run("train", source, "--run", tmp_path / "run", *SHORT, "--events")
     kinds = [json.loads(line)["kind"] for line in output.splitlines()]
     assert code == 0
-    assert kinds[0] == "started"
+    assert next(kind for kind in kinds if kind != "progress") == "started"
     assert kinds[-1] == "finished"
     assert kinds.count("finished") == 1
     saved = [json.loads(line)["kind"] for line in (tmp_path / "run/events.jsonl").read_text().splitlines()]
@@ -249,11 +249,39 @@ def test_an_order_in_run_json_is_carried_out(make_folder: MakeFolder, tmp_path: 
     settings = make(RunSettings, {"model": model, "training": training})
     folder = tmp_path / "ordered"
     folder.mkdir()
-    order = {"source": str(make_folder(3)), "settings": settings.model_dump(mode="json"), "init": None}
+    source = make_folder(3)
+    order = {"source": str(source), "settings": settings.model_dump(mode="json"), "init": None, "focus": []}
     (folder / "run.json").write_text(json.dumps(order))
     assert run("train", folder / "run.json")[0] == 0
     assert (folder / "best.safetensors").exists()
-    assert json.loads((folder / "run.json").read_text())["split"]["train"]
+    done = json.loads((folder / "run.json").read_text())
+    assert len(done["split"]["train"]) == 2
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert events[0]["message"] == "starting"
+    assert set(events[-1]["results"]) == {"score", "start_score", "improved", "best", "epochs", "minutes"}
+    again = tmp_path / "again"
+    again.mkdir()
+    focus = [pair["image"] for pair in done["split"]["train"]][:1]
+    order |= {"init": str(folder / "best.safetensors"), "focus": focus}
+    (again / "run.json").write_text(json.dumps(order))
+    assert run("train", again / "run.json")[0] == 0
+    begun = json.loads((again / "run.json").read_text())
+    assert begun["focus"] == focus
+    assert begun["split"] == done["split"]
+    last = json.loads((again / "events.jsonl").read_text().splitlines()[-1])
+    assert isinstance(last["results"]["start_score"], float)
+
+
+def test_fine_tuning_on_some_images(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:
+    trained = json.loads((model.parent / "run.json").read_text())["split"]["train"]
+    image = Path(trained[0]["image"])
+    code, output, _ = run("train", image.parent, "--run", tmp_path / "fine", "--init", model, "--focus", image, *SHORT)
+    assert code == 0
+    assert "2 images (1 of them above all), 1 held out" in output
+    assert "The starting model's: 0." in output
+    used = json.loads((tmp_path / "fine" / "run.json").read_text())["settings"]["training"]
+    assert used["max_minutes"] is not None
+    assert used["epochs"] == 1
 
 
 def test_the_demo_clears_only_what_is_its_own(tmp_path: Path, run: Run) -> None:

@@ -429,3 +429,88 @@ folder = Path({str(folder)!r})
 @posix
 def test_cause_of_exit(code: int | None, last_line: str, words: str) -> None:
     assert cause_of_exit(code, last_line) == words
+
+
+RESTING = """
+def train(steps=1_000_000):
+    was_resting = False
+    for step in range(steps):
+        while (run / "pause").exists() and not (run / "stop").exists():
+            if not was_resting:
+                tell(Progress(0, "paused", details={"paused": True}))
+            was_resting = True
+            time.sleep(0.01)
+        if was_resting:
+            tell(Progress(0, "going on", details={"paused": False}))
+        was_resting = False
+        if (run / "stop").exists():
+            return tell(Cancelled("Saved."))
+        tell(Progress(step / steps))
+        time.sleep(0.01)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+train()
+"""
+
+
+def messages(events: list[Event]) -> list[str]:
+    return [event.message for event in events if isinstance(event, Progress) and event.message]
+
+
+def test_pausing_and_going_on(run: Run) -> None:
+    job = run(RESTING)
+    follow(job, started)
+    assert not job.is_paused
+    job.pause()
+    assert job.is_paused
+    assert attach(job.folder).is_paused
+    events = follow(job, lambda events: "paused" in messages(events))
+    assert job.poll() == [], "it rests"
+    assert job.state == "running"
+    job.resume()
+    assert not job.is_paused
+    events = follow(job, lambda events: len(events) > 3)
+    assert messages(events) == ["going on"]
+    job.stop()
+    to_the_end(job)
+
+
+def test_a_stop_ends_a_pause_and_leaves_none_behind(run: Run, folder: Path) -> None:
+    job = run(RESTING)
+    follow(job, started)
+    job.pause()
+    follow(job, lambda events: "paused" in messages(events))
+    job.stop()
+    assert to_the_end(job)[-1] == Cancelled("Saved.")
+    assert not (folder / "pause").exists()
+    assert not job.is_paused
+    job.pause()
+    assert not (folder / "pause").exists(), "a job that has ended cannot be paused"
+
+
+@posix
+def test_a_job_killed_while_paused(run: Run, folder: Path) -> None:
+    job = run(RESTING)
+    follow(job, started)
+    job.pause()
+    follow(job, lambda events: "paused" in messages(events))
+    assert job.pid is not None
+    os.kill(job.pid, signal.SIGKILL)
+    ending = to_the_end(job)[-1]
+    assert isinstance(ending, Failed)
+    assert "was killed" in ending.message
+    (folder / "pause").touch()  # left over from a viewer that died
+    job = run("train(1)")
+    assert not job.is_paused
+    assert to_the_end(job)[-1] == Finished("Done.")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="an administrator may write anywhere")
+def test_a_pause_that_cannot_be_written(run: Run, folder: Path) -> None:
+    job = run("train()")
+    follow(job, started)
+    folder.chmod(0o500)
+    try:
+        with pytest.raises(SaveError, match="cannot be paused"):
+            job.pause()
+    finally:
+        folder.chmod(0o700)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import torch
 from safetensors import safe_open
 
 from napari_attnseg import jobs
-from napari_attnseg.events import Cancelled, EpochEnd, Event, Finished
+from napari_attnseg.events import Cancelled, EpochEnd, Event, Failed, Finished
 from napari_attnseg.models.model_file import load_model
 from tests.conftest import MakeFolder
 
@@ -133,3 +134,82 @@ def test_a_real_training_as_a_job_is_stopped_attached_to_and_finished(make_folde
     job = jobs.start(command(source, run, epochs=3), folder=run)
     assert isinstance(follow(job, Finished)[-1], Finished)
     assert job.state == "finished"
+
+
+STATES = {  # what is in the events when the child is where it is to be killed
+    "reading": "reading images",
+    "training": '"epoch 1, batch',
+    "scoring": "scoring held-out images",
+    "saving": '"checkpoint_saved"',
+    "paused": '"paused": true',
+}
+
+
+def until(job: jobs.Job, sign: str) -> list[Event]:
+    """Follow a job until an event's line holds `sign`; it must not end before."""
+    events: list[Event] = []
+    while not any(sign in event.to_json() for event in events):
+        assert job.state == "running", events[-1]
+        events += job.poll()
+        time.sleep(0.01)
+    return events
+
+
+def to_the_end(job: jobs.Job) -> Event:
+    """Follow a job to its end; return its last event, of which there must be one."""
+    events: list[Event] = []
+    while job.state == "running":
+        events += job.poll()
+        time.sleep(0.02)
+    assert [event for event in events if isinstance(event, Finished | Cancelled | Failed)] == events[-1:]
+    return events[-1]
+
+
+@pytest.fixture
+def begin(make_folder: MakeFolder, tmp_path: Path) -> Iterator[Callable[..., jobs.Job]]:
+    """Return a function that starts the training of one run as a job; none outlives the test."""
+    source, run = make_folder(4), tmp_path / "run"
+    begun = []
+
+    def start_job(**values: int) -> jobs.Job:
+        begun.append(jobs.start(command(source, run, **values), folder=run, priority="normal"))
+        return begun[-1]
+
+    yield start_job
+    for job in begun:
+        if job.state == "running":
+            job.stop(grace_seconds=0)
+            to_the_end(job)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_kill_9_in_every_state_is_one_failure_and_the_run_goes_on(begin: Callable[..., jobs.Job]) -> None:
+    for state, sign in STATES.items():
+        job = begin(epochs=1000)
+        if state == "paused":
+            job.pause()
+        until(job, sign)
+        assert job.pid is not None
+        os.kill(job.pid, signal.SIGKILL)
+        ending = to_the_end(job)
+        assert isinstance(ending, Failed), state
+        assert "was killed" in ending.message
+        require_whole(job.folder)
+    job = begin(epochs=len((job.folder / "metrics.csv").read_text().splitlines()))
+    ending = to_the_end(job)
+    assert isinstance(ending, Finished), ending
+    assert ending.results["best"] == str(job.folder / "best.safetensors")
+
+
+@pytest.mark.timeout(120)
+def test_a_real_training_rests_and_is_stopped_while_it_rests(begin: Callable[..., jobs.Job]) -> None:
+    job = begin(epochs=100_000)
+    until(job, '"epoch_end"')
+    job.pause()
+    until(job, '"paused": true')
+    job.stop()
+    ending = to_the_end(job)
+    assert isinstance(ending, Cancelled)
+    assert ending.results["best"] == str(job.folder / "best.safetensors")
+    assert not (job.folder / "pause").exists()

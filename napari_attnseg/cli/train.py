@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
-from napari_attnseg.errors import AttnSegError, RunFolderError, SaveError
-from napari_attnseg.events import Cancelled, Event, EventHandler, Failed, Finished
+from napari_attnseg.errors import AttnSegError, RunFolderError
+from napari_attnseg.events import Cancelled, Event, EventHandler, Failed, Finished, Progress, append_event, ignore_event
+from napari_attnseg.jobs import EVENTS, PAUSE, STOP
 from napari_attnseg.settings import RunSettings, make
+from napari_attnseg.training.run_folder import new_run_path
 
 _GROUPS = {"data": "data", "model": "model", "training": "training"}
 
@@ -32,6 +36,15 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of pairs, one TIFF, or a run's run.json")
     parser.add_argument("--run", type=Path, metavar="DIR", help="run folder to make (default runs/DATA-DATE-TIME)")
     parser.add_argument("--init", type=Path, metavar="MODEL", help="a model file to start from")
+    parser.add_argument(
+        "--focus",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="IMAGE",
+        help="images to concentrate on, such as those that were corrected; with --init, settings that are not given "
+        "are those for fine-tuning",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --run if one has begun there")
     parser.add_argument("--events", action="store_true", help="print one JSON event a line, for programs")
     for name, kind in RunSettings.groups().items():
@@ -39,83 +52,118 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.set_defaults(command=run)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What is asked for, by options or by a run.json that orders a training."""
+
+    source: Path
+    folder: Path
+    init: Path | None
+    focus: tuple[Path, ...]
+    resume: bool
+    settings: RunSettings | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the run folder is this task's own from the start."""
+        return self.settings is not None or not (self.folder / "run.json").exists()
+
+
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    started = time.time() - 1
+    started = psutil.Process().create_time() - 1  # a stop or a pause may be asked for while this program is loaded
     values = given_settings(options)
+    task = _task(options)
+    tell = _Events(task.folder, is_ours=task.is_new)
+    if task.settings is not None:
+        tell.note(Progress(0.0, "starting"))  # whoever ordered this sees a sign of life at once
     from napari_attnseg import engine  # torch takes seconds to import
 
-    source, folder, resume, init = options.data, options.run, options.resume, options.init
-    settings = None
-    if source.name == "run.json" and source.is_file():
-        folder, resume = source.parent, True
-        source, settings, init = _request(source, values)
-    folder = Path(folder) if folder else engine.new_run_path(source)
     with stop_on_interrupt() as interrupt, shown("Training", as_events=options.events) as on_event:
-        is_new = settings is not None or not (folder / "run.json").exists()
-        tell = _Ending(folder, on_event, is_ours=is_new)
+        tell.show = on_event
         try:
             result = engine.fit(
-                source,
-                folder,
-                init=init,
-                resume=resume,
-                settings=settings,
+                task.source,
+                task.folder,
+                init=task.init,
+                resume=task.resume,
+                focus=task.focus,
+                settings=task.settings,
                 on_event=tell.pass_on,
-                should_stop=_any_of(interrupt, _stop_file(folder / "stop", started)),
+                should_stop=_any_of(interrupt, _request_file(task.folder / STOP, started)),
+                should_pause=_request_file(task.folder / PAUSE, started),
                 **values,
             )
         except AttnSegError as error:
-            tell(Failed(str(error)))
+            tell.last(Failed(str(error)))
             raise
         except Exception as error:
-            tell(Failed(f"An error of the program: {error!r}.", traceback.format_exc()))
+            tell.last(Failed(f"An error of the program: {error!r}.", traceback.format_exc()))
             raise
         text = _closing(result)
-        tell(Cancelled(text) if result.was_stopped else Finished(text, {"score": result.best_score}))
+        tell.last((Cancelled if result.was_stopped else Finished)(text, result.to_json()))
     if not options.events:
         print(text)
     return 130 if interrupt.requested else 0
 
 
-def _request(path: Path, values: dict[str, Any]) -> tuple[Path, RunSettings | None, Path | None]:
-    """Read a run.json that the viewer wrote as an order, or that a run left."""
+def _task(options: argparse.Namespace) -> _Task:
+    """Put together what is asked for.
+
+    Raises
+    ------
+    RunFolderError
+        DATA is a run.json that is neither an order nor a run's.
+    """
+    source: Path = options.data
+    if not (source.name == "run.json" and source.is_file()):
+        folder = options.run or new_run_path(source)
+        return _Task(source, folder, options.init, tuple(options.focus), options.resume)
     try:
-        order = json.loads(path.read_text(encoding="utf-8"))
-        settings = make(RunSettings, order["settings"]) if "split" not in order else None
-        return Path(order["source"]), settings, Path(order["init"]) if order.get("init") else None
+        order = json.loads(source.read_text(encoding="utf-8"))
+        return _Task(
+            Path(order["source"]),
+            source.parent,
+            Path(order["init"]) if order.get("init") else None,
+            tuple(Path(image) for image in order.get("focus") or ()),
+            True,
+            make(RunSettings, order["settings"]) if "split" not in order else None,
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"'{path}' is not the run.json of a run ({error!r}).") from error
+        raise RunFolderError(f"'{source}' is not the run.json of a run ({error!r}).") from error
 
 
-class _Ending:
-    """Shows the last event and notes it in the run folder, unless that belongs to a run that this process never joined.
+class _Events:
+    """Shows events, and notes in the run folder those that the trainer does not note itself: the first and the last.
 
-    That one may be running: a `Failed` among its events would end it for whoever follows them.
+    Nothing is noted in a run that this process never joined. It may be running: a `Failed` among its events would end
+    it for whoever follows them.
     """
 
-    def __init__(self, folder: Path, on_event: EventHandler, *, is_ours: bool) -> None:
+    def __init__(self, folder: Path, *, is_ours: bool) -> None:
         self._folder = folder
-        self._on_event = on_event
         self._is_ours = is_ours
+        self.show: EventHandler = ignore_event
 
     def pass_on(self, event: Event) -> None:
-        """Show an event of the trainer, which notes its events itself."""
+        """Show an event of the trainer."""
         self._is_ours = True
-        self._on_event(event)
+        self.show(event)
 
-    def __call__(self, event: Event) -> None:
+    def last(self, event: Event) -> None:
         """Show and note the last event."""
-        self._on_event(event)
+        self.show(event)
+        self.note(event)
+
+    def note(self, event: Event) -> None:
+        """Write an event to the run folder, if there is one yet."""
         if self._is_ours and self._folder.is_dir():
-            from napari_attnseg.training.run_folder import RunFolder
-
-            with contextlib.suppress(SaveError):  # the disk may be what went wrong
-                RunFolder(self._folder).append_event(event)
+            with contextlib.suppress(OSError):  # the disk may be what went wrong
+                append_event(self._folder / EVENTS, event)
 
 
-def _stop_file(path: Path, started: float) -> Callable[[], bool]:
-    """Return a check for the file that asks this process to stop; one from before its start is of another job."""
+def _request_file(path: Path, started: float) -> Callable[[], bool]:
+    """Return a check for a file that asks this process for something; one from before its start is of another job."""
 
     def is_asked() -> bool:
         try:
@@ -133,6 +181,9 @@ def _any_of(*checks: Callable[[], bool]) -> Callable[[], bool]:
 def _closing(result: Any) -> str:
     score = "" if result.best_score is None else f" Best score on held-out images: {result.best_score:.3f}."
     epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
+    if result.start_score is not None:
+        gain = "" if result.improved else ", which nothing learnt since is better than"
+        score += f" The starting model's: {result.start_score:.3f}{gain}."
     end = f"Ended after {epochs} and {result.minutes:.1f} minutes: {result.reason}.{score}"
     if result.was_stopped:
         return f"{end}\nGo on with --run {result.folder.path} --resume."

@@ -6,7 +6,7 @@ one would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -52,26 +52,61 @@ class _Spot:
     points: NDArray[np.intp]  # (n, 2), y and x
 
 
+class _Source:
+    """Some of the images, and where in them patches may lie."""
+
+    def __init__(self, images: Sequence[LoadedImage], numbers: Sequence[int], seed: int, *, with_spots: bool) -> None:
+        self.planes = [(number, plane) for number in numbers for plane in range(len(images[number].pixels))]
+        side = np.sqrt([images[number].labels[0].size for number, _ in self.planes])
+        self.chance = np.cumsum(side / side.sum())
+        self.spots = _find_spots(images, self.planes, seed) if with_spots else []
+
+
 class PatchSampler:
     """Cuts square patches at random: a share of them around annotated objects, the rest anywhere.
 
     Around objects every foreground class has the same chance, and within a class every plane that shows it; anywhere,
     a plane's chance grows with the square root of its area, so that large images count for more without drowning
     small ones. Patches larger than the image are filled up by reflection.
+
+    Parameters
+    ----------
+    images
+        All images that patches are cut from.
+    size
+        Side of the patches, in pixels.
+    foreground
+        Share of the patches around annotated objects, 0 to 1.
+    seed
+        With the step, all that the patches depend on.
+    focus, focus_share
+        Numbers of the images that this share of the patches comes from; the others share the rest. Without a focus, or
+        where there are no others, all come from all images.
     """
 
-    def __init__(self, images: Sequence[LoadedImage], *, size: int, foreground: float, seed: int) -> None:
+    def __init__(
+        self,
+        images: Sequence[LoadedImage],
+        *,
+        size: int,
+        foreground: float,
+        seed: int,
+        focus: Collection[int] = (),
+        focus_share: float = 0.0,
+    ) -> None:
         if not images:
             raise DataError("There are no images to cut patches from.")
         self.images = images
         self.size = size
         self.foreground = foreground
         self.seed = seed
+        self.focus_share = focus_share
         self._has_invalid = any(image.valid is not None for image in images)
-        self._planes = [(i, plane) for i, image in enumerate(images) for plane in range(len(image.pixels))]
-        side = np.sqrt([images[i].labels[0].size for i, _ in self._planes])
-        self._chance = np.cumsum(side / side.sum())
-        self._spots = self._find_spots()
+        others = [number for number in range(len(images)) if number not in focus]
+        apart = bool(focus) and bool(others)
+        numbers = others if apart else range(len(images))
+        self._others = _Source(images, numbers, seed, with_spots=foreground > 0)
+        self._focus = _Source(images, sorted(focus), seed, with_spots=foreground > 0) if apart else None
 
     @property
     def pixels(self) -> int:
@@ -81,7 +116,7 @@ class PatchSampler:
     @property
     def planes(self) -> int:
         """Number of planes of all images."""
-        return len(self._planes)
+        return sum(len(image.pixels) for image in self.images)
 
     def batch(self, step: int, count: int, *, flips: bool) -> PatchBatch:
         """Return the `count` patches of step `step`, each turned and mirrored at random if `flips`."""
@@ -105,31 +140,37 @@ class PatchSampler:
 
     def _place(self, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Return image, plane and the patch's upper left corner."""
-        if self._spots and rng.random() < self.foreground:
-            spots = self._spots[rng.integers(len(self._spots))]
+        source = self._others
+        if self._focus is not None and rng.random() < self.focus_share:
+            source = self._focus
+        if source.spots and rng.random() < self.foreground:
+            spots = source.spots[rng.integers(len(source.spots))]
             spot = spots[rng.integers(len(spots))]
             centre = spot.points[rng.integers(len(spot.points))] + rng.integers(-self.size // 3, self.size // 3 + 1, 2)
             number, plane = spot.image, spot.plane
             corner = centre - self.size // 2
         else:
-            number, plane = self._planes[min(int(np.searchsorted(self._chance, rng.random())), len(self._planes) - 1)]
+            number, plane = source.planes[
+                min(int(np.searchsorted(source.chance, rng.random())), len(source.planes) - 1)
+            ]
             corner = np.array([rng.integers(max(n - self.size, 0) + 1) for n in self.images[number].labels.shape[1:]])
         limit = np.maximum(np.array(self.images[number].labels.shape[1:]) - self.size, 0)
         y, x = np.clip(corner, 0, limit)
         return number, plane, int(y), int(x)
 
-    def _find_spots(self) -> list[list[_Spot]]:
-        """Return, for each foreground class that occurs, the planes that show it with some of its pixels."""
-        rng = np.random.default_rng((self.seed, 2**32))
-        by_class: dict[int, list[_Spot]] = {}
-        for number, plane in self._planes:
-            labels = self.images[number].labels[plane]
-            for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=2)[1:]) + 1:
-                inside = np.flatnonzero(labels == value)
-                chosen = rng.choice(inside, min(len(inside), _POINTS_PER_CLASS), replace=False)
-                points = np.stack(np.unravel_index(chosen, labels.shape), axis=1)
-                by_class.setdefault(int(value), []).append(_Spot(number, plane, points))
-        return [by_class[value] for value in sorted(by_class)]
+
+def _find_spots(images: Sequence[LoadedImage], planes: Sequence[tuple[int, int]], seed: int) -> list[list[_Spot]]:
+    """Return, for each foreground class that occurs, the planes that show it with some of its pixels."""
+    rng = np.random.default_rng((seed, 2**32))
+    by_class: dict[int, list[_Spot]] = {}
+    for number, plane in planes:
+        labels = images[number].labels[plane]
+        for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=2)[1:]) + 1:
+            inside = np.flatnonzero(labels == value)
+            chosen = rng.choice(inside, min(len(inside), _POINTS_PER_CLASS), replace=False)
+            points = np.stack(np.unravel_index(chosen, labels.shape), axis=1)
+            by_class.setdefault(int(value), []).append(_Spot(number, plane, points))
+    return [by_class[value] for value in sorted(by_class)]
 
 
 def _cut(array: NDArray[Scalar], y: int, x: int, size: int) -> NDArray[Scalar]:

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from napari_attnseg.models.model_card import ModelCard
 from napari_attnseg.models.model_file import load_model
 from napari_attnseg.models.unet import UNet, build_model
 from napari_attnseg.settings import ModelSettings
 
 
-def initial_model(settings: ModelSettings, start: Path | None) -> tuple[UNet, list[str]]:
+@dataclass(frozen=True)
+class InitialModel:
+    """A network before its first step, on the CPU."""
+
+    model: UNet
+    notices: tuple[str, ...] = ()
+    """A sentence for the user about each part that begins anew or changes its meaning."""
+    is_whole: bool = False
+    """Whether all of it comes from the starting model, so that its score says how good that one is."""
+
+
+def initial_model(settings: ModelSettings, start: Path | None, class_names: Sequence[str] = ()) -> InitialModel:
     """Build the network and load a starting model into it.
 
-    Where the starting model has other classes the output layer begins anew, and where it has other input channels the
-    first convolution does.
+    Where the starting model has other input channels the first convolution begins anew. The output planes of several
+    classes go by name to where these classes are now, and only those of new classes begin anew; a class that alone
+    changed its name in its place keeps its plane. Between one class and several the whole output layer begins anew.
 
-    Returns
-    -------
-    The network on the CPU, and a sentence for the user about each part that begins anew.
+    Parameters
+    ----------
+    settings
+        The network to build.
+    start
+        A model file, or None.
+    class_names
+        What the masks hold, by class id, background first; empty: the starting model's classes in its order.
 
     Raises
     ------
@@ -26,24 +48,75 @@ def initial_model(settings: ModelSettings, start: Path | None) -> tuple[UNet, li
     """
     model = build_model(settings)
     if start is None:
-        return model, []
+        return InitialModel(model)
     source, card = load_model(start)
     weights = source.state_dict()
     own = model.state_dict()
+    heads = {name for name in weights if name.startswith("head.")}
     fresh = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
-    model.load_state_dict({name: value for name, value in weights.items() if name not in fresh}, strict=False)
-    notices = []
-    if card.model.classes != settings.classes:
-        notices.append(
-            f"{start.name} knows {_count(card.model.classes)} and these masks have {_count(settings.classes)}; "
-            "the output layer learns anew."
-        )
+    model.load_state_dict({n: value for n, value in weights.items() if n not in {*fresh, *heads}}, strict=False)
+    notices, head_is_whole = _take_over_head(model, source, card, start.name, class_names or card.class_names)
     if card.model.in_channels != settings.in_channels:
         notices.append(
             f"{start.name} was trained on images of {card.model.in_channels} channels and these have "
             f"{settings.in_channels}; the first layer learns anew."
         )
-    return model, notices
+    return InitialModel(model, tuple(notices), head_is_whole and not set(fresh) - heads)
+
+
+def _take_over_head(
+    model: UNet, source: UNet, card: ModelCard, start: str, class_names: Sequence[str]
+) -> tuple[list[str], bool]:
+    """Copy the output planes of the classes that both models know; return notices, and whether none is left anew."""
+    before, now = source.head.weight.shape[0], model.head.weight.shape[0]
+    if before != now and 1 in (before, now):
+        return [
+            f"{start} knows {_count(before)} and these masks have {_count(now)}; the output layer learns anew."
+        ], False
+    if now == 1:  # the one class is the foreground, whatever it is called
+        rows: list[int | None] = [0]
+    elif len(class_names) != now:
+        rows = [row if row < before else None for row in range(now)]
+    else:
+        rows = _rows_by_name(card.class_names, class_names)
+    with torch.no_grad():
+        for row, earlier in enumerate(rows):
+            if earlier is not None:
+                model.head.weight[row] = source.head.weight[earlier]
+                if model.head.bias is not None and source.head.bias is not None:
+                    model.head.bias[row] = source.head.bias[earlier]
+    return _class_notices(start, card.class_names, class_names, rows), None not in rows
+
+
+def _rows_by_name(before: Sequence[str], now: Sequence[str]) -> list[int | None]:
+    """Return, for each class of now, which plane of before it takes over; None for a new class."""
+    old = {name.casefold(): row for row, name in enumerate(before)}
+    kept = {name.casefold() for name in now}
+    rows = []
+    for row, name in enumerate(now):
+        renamed = len(before) == len(now) and before[row].casefold() not in kept
+        rows.append(old.get(name.casefold(), row if renamed else None))
+    return rows
+
+
+def _class_notices(start: str, before: Sequence[str], now: Sequence[str], rows: Sequence[int | None]) -> list[str]:
+    if len(rows) < 2:
+        return []
+    notices = []
+    new = [now[row] for row, earlier in enumerate(rows) if earlier is None]
+    gone = [name for row, name in enumerate(before) if row not in rows]
+    renamed = [
+        f"{before[earlier]} is taken for {now[row]}"
+        for row, earlier in enumerate(rows)
+        if earlier is not None and before[earlier].casefold() != now[row].casefold()
+    ]
+    if new:
+        notices.append(f"{start} does not know {', '.join(new)}; the output layer learns this anew.")
+    if gone:
+        notices.append(f"{start} also knows {', '.join(gone)}, which these masks do not have; that is left out.")
+    if renamed:
+        notices.append(f"The classes of {start} have other names: {', '.join(renamed)}.")
+    return notices
 
 
 def _count(classes: int) -> str:

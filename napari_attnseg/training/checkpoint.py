@@ -10,9 +10,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from napari_attnseg.data.split import Roles
 from napari_attnseg.errors import RunFolderError
-from napari_attnseg.models.model_file import ModelCard, save_model
+from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.models.model_file import save_model
 from napari_attnseg.training.learner import Learner
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.run_folder import MetricsRow, RunFolder
@@ -30,6 +33,10 @@ class Position:
     seconds: float = 0.0
     """Time spent, over all sessions of the run."""
     best_score: float | None = None
+    start_score: float | None = None
+    """What the starting model scored; None without one, or where it cannot be scored on these classes."""
+    patch_size: int | None = None
+    """What the patches had to be made, for the GPU's memory; None: as the settings say."""
     epochs_without_gain: int = 0
     losses: list[float] = field(default_factory=list)
     """Losses of the batches of an unfinished epoch."""
@@ -76,21 +83,36 @@ class Checkpoints:
 
     def _card(self, position: Position, row: MetricsRow) -> ModelCard:
         settings = self.plan.settings
+        is_start = position.step == 0 and self.plan.init is not None
         return ModelCard(
             model=settings.model,
             data=settings.data.model_copy(update={"val": None}),
             masks=self.plan.convention.to_dict(),
-            patch_size=settings.training.patch_size,
-            training={
-                "version": version("napari-attnseg"),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "images": len(self.plan.train),
-                "held_out": len(self.plan.held_out),
-                "epochs": position.epoch,
-                "steps": position.step,
-                "minutes": round(position.seconds / 60, 2),
-                "start": self.plan.init.name if self.plan.init else None,
-                "settings": settings.training.model_dump(mode="json"),
-            },
+            patch_size=position.patch_size or settings.training.patch_size,
+            training=self._of_start() if is_start else self._of_run(position),
             scores={name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")},
         )
+
+    def _of_run(self, position: Position) -> dict[str, Any]:
+        """Say how the weights came about."""
+        return {
+            "version": version("napari-attnseg"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "images": len(self.plan.train),
+            "held_out": len(self.plan.held_out),
+            "epochs": position.epoch,
+            "steps": position.step,
+            "minutes": round(position.seconds / 60, 2),
+            "start": self.plan.init.name if self.plan.init else None,
+            "settings": self.plan.settings.training.model_dump(mode="json"),
+            **self.plan.roles.to_lists(),
+        }
+
+    def _of_start(self) -> dict[str, Any]:
+        """Say how the starting model came about: these still are its weights, which have seen no new image."""
+        assert self.plan.init is not None
+        training = load_card(self.plan.init).training
+        earlier = Roles.from_lists(training)
+        if earlier is None:
+            return training
+        return training | earlier.followed_by(Roles(held_out=self.plan.roles.held_out)).to_lists()

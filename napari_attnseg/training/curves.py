@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_attnseg.data.atomic import replacing
 from napari_attnseg.errors import SaveError
 from napari_attnseg.training.run_folder import MetricsRow
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9730d", "#777777"
 
@@ -39,15 +43,16 @@ def draw_curves(path: Path, rows: Sequence[MetricsRow]) -> None:
 class TensorBoard:
     """Writes a run's rows as TensorBoard events; does nothing where TensorBoard is not installed."""
 
-    def __init__(self, folder: Path, first_step: int) -> None:
-        self._writer = None
-        if find_spec("tensorboard") is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "tensorboard"
+        self._writer: SummaryWriter | None = None
 
     def add(self, row: MetricsRow) -> None:
-        """Write one row of metrics.csv."""
+        """Write one row of metrics.csv; earlier ones of the same or a later epoch are out of date from then on."""
+        if self._writer is None and find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter  # here: a run that ends before its first row needs none
+
+            self._writer = SummaryWriter(str(self._folder), purge_step=int(row["epoch"]))
         if self._writer is not None:
             for name, value in row.items():
                 if name not in ("epoch", "minutes"):

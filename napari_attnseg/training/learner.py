@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import torch
@@ -90,11 +90,22 @@ class Learner:
             torch.cuda.empty_cache()
         return True
 
-    def settle(self, batches: Iterable[Tensor]) -> None:
-        """Measure the statistics of batch normalisation anew for the averaged weights, on `batches` of images."""
+    def settle(self, batches_of: Callable[[int], Iterable[Tensor]]) -> None:
+        """Measure the statistics of batch normalisation anew for the averaged weights.
+
+        `batches_of` gives batches of images of a size in pixels. They are twice as large as in training, nearer to what
+        prediction sees, or smaller where the GPU's memory does not allow that.
+        """
         if any(isinstance(module, nn.BatchNorm2d) for module in self.averaged.modules()):
-            with self.compute.autocast():
-                update_bn(batches, self.averaged)
+            largest = 2 * self.settings.patch_size
+            for size in (largest, largest // 2, largest // 4):
+                try:
+                    with self.compute.autocast():
+                        update_bn(batches_of(size), self.averaged)
+                    break
+                except torch.OutOfMemoryError:
+                    if size == largest // 4:
+                        raise
         self.averaged.eval()
 
     def state(self) -> dict[str, Any]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from napari_attnseg.data.atomic import write_bytes, write_json, write_text
 from napari_attnseg.errors import RunFolderError, SaveError
-from napari_attnseg.events import Event
+from napari_attnseg.events import Event, append_event
 
 MetricsRow = dict[str, float]
+
+
+def new_run_path(source: Path) -> Path:
+    """Return a folder name that is not taken: runs/DATA-DATE-TIME in the working folder."""
+    name = source.resolve().name if source.is_dir() else source.stem
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 class RunFolder:
@@ -29,7 +34,6 @@ class RunFolder:
         self.last = path / "last.safetensors"
         self.state = path / "state.pt"
         self.curves = path / "curves.png"
-        self.stop = path / "stop"
 
     @property
     def is_started(self) -> bool:
@@ -114,14 +118,15 @@ class RunFolder:
         write_text(self.metrics, text.getvalue())
 
     def append_event(self, event: Event) -> None:
-        """Add one line to events.jsonl, after ending a line that a killed process left unfinished."""
+        """Add one line to events.jsonl.
+
+        Raises
+        ------
+        SaveError
+            It cannot be written.
+        """
         try:
-            with self.events.open("a+b") as file:
-                if file.tell() > 0:
-                    file.seek(-1, 2)
-                    if file.read(1) != b"\n":
-                        file.write(b"\n")
-                file.write(event.to_json().encode() + b"\n")
+            append_event(self.events, event)
         except OSError as error:
             raise SaveError(f"'{self.events}' cannot be written ({error.strerror}).") from error
 
@@ -133,6 +138,8 @@ class RunFolder:
         RunFolderError
             The file is damaged.
         """
+        import torch  # here: a command looks at run folders before it has taken the time to import this
+
         if not self.state.exists():
             return None
         try:
@@ -145,6 +152,8 @@ class RunFolder:
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write the training state."""
+        import torch
+
         buffer = io.BytesIO()  # written in one piece: on a full disk torch itself raises anything but OSError
         torch.save(state, buffer)
         write_bytes(self.state, buffer.getvalue())

@@ -11,12 +11,15 @@ import torch
 from napari_attnseg.data.patches import LoadedImage
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
-from napari_attnseg.prediction.tiling import FloatArray, Stopped, predict_plane, to_labels
+from napari_attnseg.prediction.labels import to_labels
+from napari_attnseg.prediction.tiling import FloatArray, Stopped, predict_plane
 from napari_attnseg.training.evaluation import Evaluation, score_image
 from napari_attnseg.training.losses import LOSSES
 from napari_attnseg.training.plan import Plan
 
 __all__ = ["Stopped", "Validation", "validate"]
+
+_SMALLEST_TILE = 128
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ def validate(
     compute: Compute,
     plan: Plan,
     should_stop: Callable[[], bool],
+    on_image: Callable[[int], None] = lambda count: None,
 ) -> Validation:
     """Predict whole images as `predict` does and score them.
+
+    `should_stop` is asked between batches of tiles, `on_image` is called with the number of images that are done.
 
     Raises
     ------
@@ -57,16 +63,32 @@ def validate(
     names = plan.convention.class_names
     loss_of = LOSSES[plan.settings.training.loss]
     scored, losses = [], []
-    for image in images:
+    for count, image in enumerate(images, start=1):
         labels = np.empty_like(image.labels)
         for plane, pixels in enumerate(image.pixels):
-            result = predict_plane(model, pixels.astype(np.float32), compute, should_stop=should_stop)
-            labels[plane] = to_labels(result.probability)
+            probability = _predict(model, pixels.astype(np.float32), compute, should_stop)
+            labels[plane] = to_labels(probability)
             valid = None if image.valid is None else torch.from_numpy(image.valid[plane][None])
             truth = torch.from_numpy(image.labels[plane][None]).long()
-            losses.append(float(loss_of(_logits(result.probability), truth, valid)))
+            losses.append(float(loss_of(_logits(probability), truth, valid)))
+        on_image(count)
         scored.append(score_image(image.name, image.labels, labels, len(names), image.valid))
     return Validation(Evaluation(tuple(scored), names), float(np.mean(losses)))
+
+
+def _predict(model: UNet, plane: FloatArray, compute: Compute, should_stop: Callable[[], bool]) -> FloatArray:
+    """Return the probabilities of a plane, in smaller pieces where the GPU's memory is too small."""
+    # A CPU gains nothing from several tiles at once, and a stop is seen between two passes.
+    batch, tile = (1 if compute.device.type == "cpu" else 4), 512
+    while True:
+        try:
+            return predict_plane(
+                model, plane, compute, tile_size=tile, batch_size=batch, should_stop=should_stop
+            ).probability
+        except torch.OutOfMemoryError:
+            if batch == 1 and tile <= _SMALLEST_TILE:
+                raise
+        batch, tile = (1, tile) if batch > 1 else (1, tile // 2)
 
 
 def _logits(probability: FloatArray) -> torch.Tensor:

@@ -95,3 +95,28 @@ def test_no_augmentation_changes_nothing() -> None:
     images, labels = torch.rand(2, 1, 16, 16), torch.zeros(2, 16, 16, dtype=torch.long)
     assert augment.source_size == 16
     assert augment(images, labels, None) == (images, labels, None)
+
+
+def plain(value: float) -> LoadedImage:
+    """Return an image of one brightness, by which its patches are recognised; half of it is foreground."""
+    labels = np.zeros((1, 40, 40), np.uint8)
+    labels[:, :20] = 1
+    return LoadedImage(str(value), np.full((1, 1, 40, 40), value, np.float16), labels)
+
+
+@pytest.mark.parametrize("foreground", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_the_patches_comes_from_the_images_in_focus(share: float, foreground: float) -> None:
+    images = [plain(0.25), plain(0.5), plain(0.75), plain(1.0)]
+    sampler = PatchSampler(images, size=16, foreground=foreground, seed=1, focus=[1], focus_share=share)
+    found = sampler.batch(0, 1000, flips=True).images[:, 0, 0, 0]
+    assert np.mean(found == 0.5) == pytest.approx(share, abs=0.05)
+    others = [float(np.mean(found == value)) for value in (0.25, 0.75, 1.0)]
+    assert others == pytest.approx([(1 - share) / 3] * 3, abs=0.05)
+
+
+def test_a_focus_on_all_or_none_is_no_focus() -> None:
+    images = [plain(0.25), plain(0.5)]
+    for focus in ((), (0, 1)):
+        sampler = PatchSampler(images, size=16, foreground=0.5, seed=1, focus=focus, focus_share=1.0)
+        assert np.mean(sampler.batch(0, 400, flips=True).images == 0.25) == pytest.approx(0.5, abs=0.08)

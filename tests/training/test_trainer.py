@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import tifffile
 import torch
 
 from napari_attnseg.engine import evaluate, fit, predict
-from napari_attnseg.errors import AttnSegError, DataError, ModelFileError, RunFolderError, SettingsError
+from napari_attnseg.errors import AttnSegError, DataError, ModelFileError, RunFolderError, SaveError, SettingsError
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Event, Notice, Progress, Started
 from napari_attnseg.models.model_file import load_card, load_model
 from napari_attnseg.training.run_folder import RunFolder
@@ -26,19 +27,19 @@ def learn(source: Path, run: Path, **values: Any) -> tuple[Any, list[Event]]:
     return fit(source, run, on_event=on_event, **{**TINY, **values}), events
 
 
-def after(steps: int) -> tuple[Callable[[], bool], Callable[[Event], None]]:
-    """Return a `should_stop` that says yes once it was asked `steps` times after the images were read."""
-    asked = {"count": 0, "reading": True}
+def after(times: int) -> Callable[[], bool]:
+    """Return a `should_stop` that says yes once it was asked that many times.
 
-    def on_event(event: Event) -> None:
-        if isinstance(event, Notice | Progress) and "reading" not in event.message:
-            asked["reading"] = False
+    With four images it is asked 4 times for the masks and 4 for the images, then in each epoch 3 times before a batch
+    and once for the held-out image.
+    """
+    asked = {"count": 0}
 
     def should_stop() -> bool:
         asked["count"] += 1
-        return asked["count"] > steps
+        return asked["count"] > times
 
-    return should_stop, on_event
+    return should_stop
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -87,7 +88,7 @@ def test_a_run_folder_holds_everything(make_folder: MakeFolder, tmp_path: Path) 
     assert card.scores["score"] == pytest.approx(result.best_score)
     assert card.training["images"] == 4
     kinds = [type(event) for event in events]
-    assert kinds[0] is Started
+    assert next(kind for kind in kinds if kind is not Progress) is Started
     assert kinds.count(EpochEnd) == 2
     assert CheckpointSaved in kinds
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
@@ -108,12 +109,11 @@ def test_the_same_seed_gives_the_same_model(make_folder: MakeFolder, tmp_path: P
     assert not all(torch.equal(first[name], third[name]) for name in first)
 
 
-@pytest.mark.parametrize("steps", [0, 5, 7, 9, 10])
-def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(make_folder: MakeFolder, tmp_path: Path, steps: int) -> None:
+@pytest.mark.parametrize("times", [0, 5, 9, 11, 13, 15])
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(make_folder: MakeFolder, tmp_path: Path, times: int) -> None:
     source = make_folder()
     straight, _ = learn(source, tmp_path / "straight")
-    should_stop, on_event = after(steps)
-    stopped, _ = learn(source, tmp_path / "run", should_stop=should_stop, on_event=on_event)
+    stopped, _ = learn(source, tmp_path / "run", should_stop=after(times))
     assert stopped.was_stopped
     resumed, _ = learn(source, tmp_path / "run", resume=True)
     assert not resumed.was_stopped
@@ -212,7 +212,7 @@ def test_a_diverging_training_is_named_and_the_old_model_kept(make_folder: MakeF
         if isinstance(event, EpochEnd) and event.epoch == 1:
             trainer_modules[0].loss = lambda logits, *_: logits.sum() * float("nan")
 
-    from napari_attnseg.training import trainer
+    from napari_attnseg.training import reporter, trainer
 
     trainer_modules: list[Any] = []
     real = trainer.Learner
@@ -223,7 +223,7 @@ def test_a_diverging_training_is_named_and_the_old_model_kept(make_folder: MakeF
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "Learner", remember)
-        patch.setattr(trainer, "_SECONDS_BETWEEN_PROGRESS", 0.0)
+        patch.setattr(reporter, "SECONDS_BETWEEN", 0.0)
         with pytest.raises(AttnSegError, match="diverged"):
             learn(source, tmp_path / "run", on_event=poison)
     assert load_card(tmp_path / "run" / "best.safetensors").training["epochs"] == 1
@@ -250,6 +250,179 @@ def test_gpu_memory_that_runs_out_halves_the_batch(
     assert [e.message for e in events if isinstance(e, Notice) and "memory ran out" in e.message][-1].endswith(
         "2 patches at a time."
     )
+
+
+def out_of_memory_above(monkeypatch: pytest.MonkeyPatch, pixels: int) -> list[tuple[int, int]]:
+    """Let the learner's step fail as on a GPU that holds so many pixels; return the patches and sides it was given."""
+    from napari_attnseg.training.learner import Learner
+
+    real, given = Learner.step, []
+
+    def step(self: Learner, images: torch.Tensor, *more: Any) -> torch.Tensor:
+        given.append((-(-len(images) // self.chunks), images.shape[-1]))
+        if given[-1][0] * images.shape[-1] ** 2 > pixels:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, images, *more)
+
+    monkeypatch.setattr(Learner, "step", step)
+    return given
+
+
+def test_gpu_memory_too_small_for_one_patch_halves_the_patches(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_folder(3)
+    given = out_of_memory_above(monkeypatch, 40 * 40)
+    values = {"patch_size": 64, "batch_size": 2}
+    result, events = learn(source, tmp_path / "run", **values)
+    assert given[:3] == [(2, 64), (1, 64), (1, 32)]
+    assert set(given[3:]) == {(1, 32)}
+    told = [event.message for event in events if isinstance(event, Notice) and "GPU" in event.message]
+    assert "1 patch at a time" in told[0]
+    assert "single patch of 64 pixels; going on with patches of 32" in told[1]
+    assert len(told) == 2
+    assert load_card(result.folder.best).patch_size == 32
+    given.clear()
+    learn(source, tmp_path / "run", resume=True, **values | {"epochs": 3})
+    assert set(given) == {(1, 32)}, "a resumed run knows what fits"
+
+
+def test_gpu_memory_too_small_for_anything_gets_one_sentence(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out_of_memory_above(monkeypatch, 100)
+    with pytest.raises(AttnSegError, match="too small for a single patch of 32 pixels; choose") as caught:
+        learn(make_folder(3), tmp_path / "run", patch_size=64, batch_size=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pause_is_told_and_changes_nothing(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder()
+    straight, _ = learn(source, tmp_path / "straight")
+    asked = {"count": 0}
+
+    def should_pause() -> bool:
+        asked["count"] += 1
+        return 9 <= asked["count"] <= 12
+
+    result, events = learn(source, tmp_path / "run", should_pause=should_pause)
+    expected, found = weights(straight.folder.last), weights(result.folder.last)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    states = [event.details["paused"] for event in events if isinstance(event, Progress) and event.details]
+    assert states.count(True) == 1
+    assert states[states.index(True) + 1] is False
+
+
+def test_a_stop_wins_over_a_pause(make_folder: MakeFolder, tmp_path: Path) -> None:
+    told: list[Event] = []
+
+    def should_stop() -> bool:
+        return any(isinstance(event, Progress) and event.details.get("paused") for event in told)
+
+    result, _ = learn(
+        make_folder(),
+        tmp_path / "run",
+        on_event=told.append,
+        should_stop=should_stop,
+        should_pause=lambda: any(isinstance(event, EpochEnd) for event in told),
+    )
+    assert result.was_stopped
+    assert result.epochs == 1
+
+
+def test_progress_tells_all_that_a_viewer_shows(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_attnseg.training import reporter
+
+    monkeypatch.setattr(reporter, "SECONDS_BETWEEN", 0.0)
+    result, events = learn(make_folder(5), tmp_path / "run")
+    told = [event for event in events if isinstance(event, Progress) and event.message.startswith("epoch")]
+    keys = {"loss", "epoch", "epochs", "batch", "batches", "memory", "paused"}
+    assert all(set(event.details) == keys for event in told)
+    counts = [(event.details["epoch"], event.details["batch"]) for event in told]
+    assert counts == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert all(event.seconds_left is not None and event.seconds_left >= 0 for event in told)
+    assert all(event.images_per_second for event in told)
+    assert told[0].details["memory"] > 1_000_000
+    kinds = [event.message.split(",")[0] for event in events if isinstance(event, Progress)]
+    assert list(dict.fromkeys(kinds)) == [
+        "looking at the masks",
+        "reading images",
+        "epoch 1",
+        "scoring held-out images",
+        "epoch 2",
+    ]
+    results = result.to_json()
+    assert results.pop("score") == result.best_score
+    assert results.pop("minutes") > 0
+    best = str(tmp_path / "run" / "best.safetensors")
+    assert results == {"start_score": None, "improved": True, "best": best, "epochs": 2}
+
+
+def test_a_run_stopped_in_its_first_epoch_has_a_model_to_use(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder()
+    stopped, _ = learn(source, tmp_path / "run", should_stop=after(10))
+    assert stopped.epochs == 0
+    assert predict(stopped, source / "cell00.tif").labels.shape == (1, 48, 40)
+
+
+@pytest.mark.parametrize("word", ["looking", "reading"])
+def test_a_stop_while_images_are_read(make_folder: MakeFolder, tmp_path: Path, word: str) -> None:
+    told: list[Event] = []
+    result, _ = learn(
+        make_folder(),
+        tmp_path / "run",
+        on_event=told.append,
+        should_stop=lambda: any(isinstance(event, Progress) and event.message.startswith(word) for event in told),
+    )
+    assert result.was_stopped
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+    assert not any("epoch" in event.message for event in told if isinstance(event, Progress))
+
+
+def test_a_stop_is_seen_between_the_tiles_of_a_large_image(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source, apart = make_folder(2), make_folder(1, "apart")
+    tifffile.imwrite(apart / "cell00.tif", np.zeros((1500, 1500), np.uint8))
+    tifffile.imwrite(apart / "cell00_MASK.tif", np.zeros((1500, 1500), np.uint8))
+    told: list[Event] = []
+    asked = {"scoring": 0}
+
+    def should_stop() -> bool:
+        asked["scoring"] += any(isinstance(event, Progress) and "scoring" in event.message for event in told)
+        return asked["scoring"] == 3
+
+    result, _ = learn(
+        source, tmp_path / "run", val=apart, epochs=1, steps_per_epoch=1, on_event=told.append, should_stop=should_stop
+    )
+    assert asked["scoring"] == 3, "asked three times in one image, of which no score came"
+    assert result.was_stopped
+    assert result.epochs == 0
+
+
+def test_a_disk_that_fills_up_ends_with_one_sentence_and_keeps_what_is_there(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error of a full disk is raised by hand where bytes are written; all else is real."""
+    source, run = make_folder(3), tmp_path / "run"
+    learn(source, run, epochs=1)
+    kept = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix in (".safetensors", ".pt", ".csv")}
+    real = Path.write_bytes
+
+    def write_bytes(self: Path, data: bytes) -> int:
+        if len(data) > 10_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(SaveError, match=r"last\.safetensors could not be saved.*no space left on device") as caught:
+        learn(source, run, resume=True, epochs=3)
+    assert "the previous file is unchanged" in str(caught.value)
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+    monkeypatch.undo()
+    result, _ = learn(source, run, resume=True, epochs=3)
+    assert result.epochs == 3
 
 
 def refused(action: Callable[[], object], kind: type[AttnSegError], run: Path, *words: str) -> None:

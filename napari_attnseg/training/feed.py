@@ -1,0 +1,124 @@
+"""The batches of a training: cut ahead of time, put on the device, and made smaller where they do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_attnseg.data.augment import Augmenter
+from napari_attnseg.data.patches import LoadedImage, PatchBatch, PatchSampler
+from napari_attnseg.models.device import Compute
+from napari_attnseg.settings import TrainingSettings
+
+SMALLEST_PATCH = 32
+_SETTLING_BATCHES = 4
+_SHORTEST_EPOCH, _LONGEST_EPOCH = 20, 500
+
+Tensors = tuple[Tensor, Tensor, Tensor | None]
+
+
+class Feed:
+    """Patches of the images that are trained on, augmented, on the device.
+
+    Parameters
+    ----------
+    images
+        What is trained on.
+    settings
+        Patch and batch size, augmentation, shares and seed.
+    compute
+        Where the batches go.
+    flips
+        Whether patches are mirrored and turned.
+    focus
+        Numbers of the images to concentrate on.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[LoadedImage],
+        settings: TrainingSettings,
+        compute: Compute,
+        *,
+        flips: bool,
+        focus: Collection[int] = (),
+    ) -> None:
+        self._images = images
+        self._settings = settings
+        self._compute = compute
+        self._flips = flips
+        self.patch_size = settings.patch_size
+        self._focus = focus
+        self._augmenter, self._sampler = self._cutters()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """As many batches as the settings say, or as it takes to see about every pixel once."""
+        if self._settings.steps_per_epoch:
+            return self._settings.steps_per_epoch
+        per_step = self._settings.batch_size * self._settings.patch_size**2
+        return int(np.clip(round(self._sampler.pixels / per_step), _SHORTEST_EPOCH, _LONGEST_EPOCH))
+
+    def batches(self, step: int, count: int, pool: ThreadPoolExecutor) -> Iterator[PatchBatch]:
+        """Yield the batches of `count` steps from `step` on, cutting the next while the current one is learnt."""
+        ahead: Future[PatchBatch] | None = None
+        for number in range(step, step + count):
+            batch = ahead.result() if ahead else self._cut(number)
+            ahead = pool.submit(self._cut, number + 1) if number + 1 < step + count else None
+            yield batch
+
+    def tensors(self, step: int, batch: PatchBatch) -> Tensors:
+        """Return images, labels and valid of a step, augmented, on the device."""
+        if batch.labels.shape[-1] != self._augmenter.source_size:  # cut before the patches were made smaller
+            batch = self._cut(step)
+        torch.manual_seed((self._settings.seed << 32) + step)
+        valid = None if batch.valid is None else torch.from_numpy(batch.valid).to(self._compute.device)
+        labels = torch.from_numpy(batch.labels).to(self._compute.device).long()
+        return self._augmenter(self._compute.images(torch.from_numpy(batch.images)), labels, valid)
+
+    def halve_patches(self) -> bool:
+        """Cut patches of half the side from now on; False where they would become too small to learn from."""
+        if self.patch_size // 2 < SMALLEST_PATCH:
+            return False
+        self.use_patches(self.patch_size // 2)
+        return True
+
+    def use_patches(self, size: int) -> None:
+        """Cut patches of this side from now on."""
+        self.patch_size = size
+        self._augmenter, self._sampler = self._cutters()
+
+    def settling_batches(self, size: int) -> Iterator[Tensor]:
+        """Yield images to measure batch normalisation's statistics on, patches of side `size`, not augmented.
+
+        They are as many in a batch as in training, since fewer would differ less and the variance come out low, and
+        from the same mixture of images, since that is what the weights rely on.
+        """
+        settings = self._settings
+        sampler = self._sampler_of(size, foreground=0.0)
+        for number in range(_SETTLING_BATCHES):
+            images = sampler.batch(number, settings.batch_size, flips=self._flips).images
+            yield self._compute.images(torch.from_numpy(images))
+
+    def _cutters(self) -> tuple[Augmenter, PatchSampler]:
+        settings = self._settings
+        augmenter = Augmenter(settings.augmentation, self.patch_size)
+        return augmenter, self._sampler_of(augmenter.source_size, settings.foreground)
+
+    def _sampler_of(self, size: int, foreground: float) -> PatchSampler:
+        settings = self._settings
+        return PatchSampler(
+            self._images,
+            size=size,
+            foreground=foreground,
+            seed=settings.seed,
+            focus=self._focus,
+            focus_share=settings.focus_share,
+        )
+
+    def _cut(self, step: int) -> PatchBatch:
+        return self._sampler.batch(step, self._settings.batch_size, flips=self._flips)

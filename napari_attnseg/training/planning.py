@@ -1,0 +1,173 @@
+"""Deciding what a training will do: a look at the images, the masks and the starting model; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_attnseg.data.classes import find_classes
+from napari_attnseg.data.convention import MaskConvention, Survey, decide_convention
+from napari_attnseg.data.loading import network_channels
+from napari_attnseg.data.mask_values import survey_masks
+from napari_attnseg.data.pairs import Pair, find_pairs, require_annotated
+from napari_attnseg.data.split import Roles, split_pairs
+from napari_attnseg.data.tiff import read_info
+from napari_attnseg.errors import DataError
+from napari_attnseg.models.device import choose_compute
+from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, RunSettings
+from napari_attnseg.training.plan import Plan
+
+
+def make_plan(
+    source: Path,
+    settings: RunSettings,
+    init: Path | None = None,
+    *,
+    focus: Iterable[Path] = (),
+    on_mask: Callable[[int, int], None] = lambda count, total: None,
+) -> Plan:
+    """Look at the data and settle what will be done.
+
+    Parameters
+    ----------
+    source, settings
+        What to learn from, and how.
+    init
+        A model file to start from.
+    focus
+        Images to concentrate on.
+    on_mask
+        Called before a mask is looked at, with how many have been and how many there are; may raise to stop.
+
+    Raises
+    ------
+    DataError
+        There is nothing to train on, or images and masks contradict each other.
+    ModelFileError
+        `init` is no usable model file.
+    """
+    data = settings.data
+    pairs = require_annotated(find_pairs(source, data.mask_suffix))
+    apart = require_annotated(find_pairs(data.val, data.mask_suffix)) if data.val else ()
+    card = load_card(init) if init else None
+    survey = survey_masks(_watched([pair.mask for pair in (*pairs, *apart) if pair.mask], on_mask))
+    convention = decide_convention(survey, find_classes(source), data.mask_values)
+    _require_foreground(source, survey)
+    settings, notices = _adopt(settings, card)
+    settings = _with_network(settings, _common_channels((*pairs, *apart), settings), convention)
+    train, held_out, roles, more = _split(pairs, apart, settings, card)
+    focus, missing = _focus(focus, train, held_out)
+    return Plan(
+        settings,
+        source,
+        train,
+        held_out,
+        convention,
+        init,
+        (*convention.notices, *notices, *more, *missing),
+        focus,
+        roles,
+    )
+
+
+def _adopt(settings: RunSettings, card: ModelCard | None) -> tuple[RunSettings, list[str]]:
+    """Take over from a starting model the network's shape and how images are scaled: its weights rely on both."""
+    if card is None:
+        return settings, []
+    notices = []
+    if card.model.name != settings.model.name:
+        notices.append(f"The starting model is of kind {card.model.name}; that is used.")
+    scaling = ("normalisation", "low_percentile", "high_percentile", "channels")
+    data = settings.data.model_copy(update={name: getattr(card.data, name) for name in scaling})
+    return settings.model_copy(update={"model": card.model, "data": data}), notices
+
+
+def _with_network(settings: RunSettings, channels: int, convention: MaskConvention) -> RunSettings:
+    """Fill in what the data and the machine decide about the network."""
+    classes = 1 if convention.n_classes == 2 else convention.n_classes
+    derived: dict[str, Any] = {"in_channels": channels, "classes": classes}
+    if settings.model.widths is None:
+        compute = choose_compute(settings.training.device, settings.training.precision)
+        derived["widths"] = HALF_WIDTHS if compute.is_slow else FULL_WIDTHS
+    return settings.model_copy(update={"model": settings.model.model_copy(update=derived)})
+
+
+def _watched(masks: Sequence[Path], on_mask: Callable[[int, int], None]) -> Iterator[Path]:
+    for count, mask in enumerate(masks):
+        on_mask(count, len(masks))
+        yield mask
+
+
+def _split(
+    pairs: Sequence[Pair], apart: Sequence[Pair], settings: RunSettings, card: ModelCard | None
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...], Roles, list[str]]:
+    """Return what is trained on, what is held out, the roles for the model card, and notices."""
+    data = settings.data
+    earlier = Roles.from_lists(card.training) if card else None
+    train, held_out = tuple(pairs), tuple(apart)
+    if not apart:
+        train, held_out = split_pairs(
+            pairs,
+            fraction=data.val_fraction,
+            group_pattern=data.group_pattern,
+            seed=settings.training.seed,
+            earlier=earlier,
+        )
+    now = Roles.of(train, held_out)
+    notices = []
+    if not held_out:
+        notices.append(
+            "No image is held out, so nothing tells how good the model is on images it has not seen; "
+            "annotate at least two images, or give --val."
+        )
+    elif card is not None and (earlier is None or earlier.trained_on & now.held_out):
+        which = "The starting model may have" if earlier is None else "The starting model has"
+        notices.append(
+            f"{which} been trained on images that are held out now, so that its score, and that of what it becomes, "
+            "can be too good."
+        )
+    return train, held_out, (earlier or Roles()).followed_by(now), notices
+
+
+def _focus(asked: Iterable[Path], train: Sequence[Pair], held_out: Sequence[Pair]) -> tuple[frozenset[Path], list[str]]:
+    """Return which of the images to concentrate on are trained on, and what to say about the others."""
+    by_path = {pair.image.resolve(): pair.image for pair in train}
+    unseen = {pair.image.resolve() for pair in held_out}
+    wanted = {path.resolve() for path in asked}
+    missing = sorted(path.name for path in wanted - set(by_path) - unseen)
+    notices = []
+    if missing:
+        notices.append(f"To concentrate on {', '.join(missing)} is not possible: no such image with a mask is there.")
+    if wanted & unseen:
+        count = len(wanted & unseen)
+        notices.append(
+            f"{count} of the {len(wanted)} images to concentrate on {'is' if count == 1 else 'are'} held out: what the "
+            "model is measured on is not learnt."
+        )
+    return frozenset(by_path[path] for path in wanted & set(by_path)), notices
+
+
+def _require_foreground(source: Path, survey: Survey) -> None:
+    if not any(item.non_zero for item in survey.values()):
+        count = len(survey)
+        raise DataError(
+            f"All {count} masks in {source} are empty, so there is nothing to learn; paint the objects in at least one."
+            if count > 1
+            else f"The only mask in {source} is empty, so there is nothing to learn; paint the objects in it."
+        )
+
+
+def _common_channels(pairs: Sequence[Pair], settings: RunSettings) -> int:
+    found: dict[int, Path] = {}
+    for pair in pairs:
+        found.setdefault(network_channels(read_info(pair.image, settings.data.axes), settings.data), pair.image)
+    if len(found) > 1:
+        (first, one), (second, other) = list(found.items())[:2]
+        hint = " or give --channels grey" if {first, second} == {1, 3} else ""
+        raise DataError(
+            f"{one.name} has {first} channel{'s' * (first != 1)} and {other.name} has {second}; all images of a "
+            f"training need the same number. Separate them{hint}."
+        )
+    return next(iter(found))
