@@ -47,9 +47,12 @@ def imported_by(names: list[str]) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+LIGHT = ("settings", "events", "errors", "jobs", "warm", "warm_child", "warm_messages")
+
+
 def light_modules() -> list[str]:
     """Return the modules that the viewer's process and `--help` import."""
-    names = [f"napari_attnseg.{name}" for name in ("settings", "events", "errors", "jobs")]
+    names = [f"napari_attnseg.{name}" for name in LIGHT]
     light = (".annotation.", ".data.", ".cli")
     return names + [name for name in modules() if any(part in name for part in light) and name not in WITH_TORCH]
 

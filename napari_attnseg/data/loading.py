@@ -21,6 +21,19 @@ def network_channels(info: ImageInfo, settings: DataSettings) -> int:
     return 1 if settings.channels == "grey" and info.is_rgb else info.channels
 
 
+def require_channels(info: ImageInfo, settings: DataSettings, expected: int) -> None:
+    """Refuse an image that does not give the network the channels that it expects.
+
+    Raises
+    ------
+    DataError
+        The image has another number of channels.
+    """
+    found = network_channels(info, settings)
+    if found != expected:
+        raise DataError(_channel_mismatch(info, found, expected))
+
+
 def network_input(image: Image, settings: DataSettings, channels: int | None = None) -> NDArray[np.float32]:
     """Return what the network sees, float32 (plane, channel, y, x) in [0, 1].
 
@@ -38,9 +51,8 @@ def network_input(image: Image, settings: DataSettings, channels: int | None = N
     DataError
         The image has another number of channels than the network expects.
     """
-    found = network_channels(image.info, settings)
-    if channels is not None and found != channels:
-        raise DataError(_channel_mismatch(image.info, found, channels))
+    if channels is not None:
+        require_channels(image.info, settings, channels)
     pixels = to_grey(image.pixels) if settings.channels == "grey" and image.info.is_rgb else image.pixels
     return normalise(pixels, settings)
 
@@ -82,5 +94,5 @@ def load_image(pair: Pair, convention: MaskConvention, settings: DataSettings, c
 def _channel_mismatch(info: ImageInfo, found: int, expected: int) -> str:
     start = f"{info.path.name} has {found} channel{'s' if found > 1 else ''}, but the model was trained on {expected}"
     if expected == 1 and info.is_rgb:
-        return f"{start}; give --channels grey to turn RGB into grey."
+        return f"{start}; choose grey channels (--channels grey) to turn RGB into grey."
     return f"{start}; use a model that was trained on such images, or convert the image."

@@ -36,7 +36,7 @@ def normalise(pixels: Array, settings: DataSettings) -> Array:
     for channel in range(pixels.shape[1]):
         values = pixels[:, channel]
         low, high = channel_range(values, settings)
-        _scale(values, low, high, scaled[:, channel])
+        scale(values, low, high, scaled[:, channel])
     return scaled
 
 
@@ -58,6 +58,23 @@ def channel_range(values: Array, settings: DataSettings) -> tuple[float, float]:
         if high > low:
             return low, high
     return _extremes(values)
+
+
+def scale(values: Array, low: float, high: float, out: Array) -> None:
+    """Scale a channel so that `low` becomes 0 and `high` 1, into `out`, float32 of its shape; see `normalise`."""
+    if not high > low:
+        out[...] = 0
+        return
+    fits = values.dtype.itemsize <= 2 or (values.dtype == np.float32 and high - low < np.finfo(np.float32).max)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if fits:
+            np.subtract(values, np.float32(low), out=out, dtype=np.float32)
+            np.divide(out, np.float32(high - low), out=out)
+        else:
+            out[...] = (values.astype(np.float64) - low) / (high - low)
+    np.clip(out, 0, 1, out=out)
+    if values.dtype.kind == "f":
+        out[~np.isfinite(values)] = 0
 
 
 def finite_mask(pixels: Array) -> Array | None:
@@ -126,19 +143,3 @@ def _extremes(values: Array) -> tuple[float, float]:
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-
-
-def _scale(values: Array, low: float, high: float, out: Array) -> None:
-    if not high > low:
-        out[...] = 0
-        return
-    fits = values.dtype.itemsize <= 2 or (values.dtype == np.float32 and high - low < np.finfo(np.float32).max)
-    with np.errstate(invalid="ignore", over="ignore"):
-        if fits:
-            np.subtract(values, np.float32(low), out=out, dtype=np.float32)
-            np.divide(out, np.float32(high - low), out=out)
-        else:
-            out[...] = (values.astype(np.float64) - low) / (high - low)
-    np.clip(out, 0, 1, out=out)
-    if values.dtype.kind == "f":
-        out[~np.isfinite(values)] = 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,10 @@ from napari_attnseg.data.tiff import Image, ImageInfo, read_image, write_image
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.models.fold import folded
 from napari_attnseg.models.model_file import load_model
-from napari_attnseg.prediction.postprocess import tidy
-from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, predict_plane, to_labels
-from napari_attnseg.settings import PredictionSettings
+from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
+from napari_attnseg.prediction.labels import to_labels
+from napari_attnseg.prediction.tiling import FloatArray, PlaneResult
+from napari_attnseg.settings import DataSettings, PredictionSettings
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,15 @@ class Predictor:
         model, self.card = load_model(Path(path))
         self.model = folded(model)
         self.compute.place(self.model)
-        asked = self.settings.channels
-        self.data = self.card.data.model_copy(
-            update={
-                "axes": self.settings.axes or self.card.data.axes,
-                "channels": asked if asked != "as-is" else self.card.data.channels,
-            }
-        )
+        self.tiling = Tiling(self.settings.tile_size, self.settings.overlap, self.settings.batch_size)
+        self.data = self._data()
+
+    def reading(self, *, axes: str | None, channels: Literal["as-is", "grey"]) -> Predictor:
+        """Return a predictor that shares this one's network and reads images with other axes and channels."""
+        other = copy.copy(self)
+        other.settings = self.settings.model_copy(update={"axes": axes, "channels": channels})
+        other.data = other._data()
+        return other
 
     @property
     def convention(self) -> MaskConvention:
@@ -73,6 +78,35 @@ class Predictor:
     def has_attention(self) -> bool:
         """Whether the model has attention gates."""
         return self.model.has_attention
+
+    def predict_plane(
+        self,
+        plane: FloatArray,
+        *,
+        attention: bool,
+        on_tiles: Callable[[int, int], None] = lambda done, total: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> PlaneResult:
+        """Predict one plane, float32 (channel, y, x) scaled as for training; see `tiling.predict_plane`.
+
+        Where the device's memory is not enough, fewer and smaller tiles are taken from then on.
+
+        Raises
+        ------
+        DataError
+            The memory is not even enough for a small tile.
+        Stopped
+            `should_stop` returned True.
+        """
+        return predict_within_memory(
+            self.model,
+            plane,
+            self.compute,
+            self.tiling,
+            attention=attention,
+            on_tiles=on_tiles,
+            should_stop=should_stop,
+        )
 
     def predict_file(
         self,
@@ -101,7 +135,7 @@ class Predictor:
         Raises
         ------
         DataError
-            The image has other channels than the model was trained on.
+            The image has other channels than the model was trained on, or the device's memory is not enough.
         Stopped
             `should_stop` returned True.
         """
@@ -114,22 +148,8 @@ class Predictor:
             def on_tiles(done: int, total: int, number: int = number) -> None:
                 on_progress((number + done / total) / len(pixels))
 
-            result = predict_plane(
-                self.model,
-                plane,
-                self.compute,
-                tile_size=settings.tile_size,
-                overlap=settings.overlap,
-                batch_size=settings.batch_size,
-                attention=settings.attention,
-                on_tiles=on_tiles,
-                should_stop=should_stop,
-            )
-            labels[number] = tidy(
-                to_labels(result.probability, settings.threshold),
-                min_size=settings.min_size,
-                fill_holes=settings.fill_holes,
-            )
+            result = self.predict_plane(plane, attention=settings.attention, on_tiles=on_tiles, should_stop=should_stop)
+            labels[number] = self._tidied(to_labels(result.probability, settings.threshold))
             planes.append(result)
         probability = np.stack([one.probability for one in planes]) if settings.probability else None
         attention = (
@@ -161,6 +181,24 @@ class Predictor:
             _write_channels(path, prediction.attention, info, gates)
             written.append(path)
         return written
+
+    def _data(self) -> DataSettings:
+        """Return how images are read and scaled: as for training, save for what the settings say."""
+        asked = self.settings.channels
+        return self.card.data.model_copy(
+            update={
+                "axes": self.settings.axes or self.card.data.axes,
+                "channels": asked if asked != "as-is" else self.card.data.channels,
+            }
+        )
+
+    def _tidied(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        settings = self.settings
+        if settings.min_size <= 1 and not settings.fill_holes:
+            return labels
+        from napari_attnseg.prediction.postprocess import tidy  # half a second of imports
+
+        return tidy(labels, min_size=settings.min_size, fill_holes=settings.fill_holes)
 
 
 def _write_channels(path: Path, values: FloatArray, info: ImageInfo, names: tuple[str, ...]) -> None:

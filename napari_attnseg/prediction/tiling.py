@@ -129,13 +129,6 @@ def predict_plane(
     return PlaneResult(total[:classes], total[classes:] if attention else None)
 
 
-def to_labels(probability: FloatArray, threshold: float = 0.5) -> NDArray[np.uint8]:
-    """Return class ids (y, x) from probability (classes, y, x): above the threshold if binary, else the likeliest."""
-    if len(probability) == 1:
-        return np.asarray(probability[0] > threshold, np.uint8)
-    return np.asarray(probability.argmax(axis=0), np.uint8)
-
-
 def _batches(items: list[Tile], size: int) -> Iterator[list[Tile]]:
     for first in range(0, len(items), size):
         yield items[first : first + size]

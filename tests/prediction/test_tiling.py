@@ -10,7 +10,8 @@ import torch
 
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet, build_model
-from napari_attnseg.prediction.tiling import Stopped, predict_plane, starts, tiles, to_labels
+from napari_attnseg.prediction.labels import to_labels
+from napari_attnseg.prediction.tiling import Stopped, predict_plane, starts, tiles
 from napari_attnseg.settings import ModelSettings
 
 CPU = Compute(torch.device("cpu"), torch.float32, "CPU")
