@@ -1,8 +1,9 @@
 """A document: one image and its mask while it is edited.
 
 The mask is wholly in memory as labels; the file on disk changes only when it is saved. Whoever edits `labels` says so
-with `touch`, so that it is known whether anything is unsaved. Before a save the file is compared with what was opened:
-what another program wrote in the meantime is never overwritten without a question.
+with `touch`, and whoever undoes an edit with `return_to`, so that it is known whether anything is unsaved. Before a
+save the file is compared with what was opened: what another program wrote in the meantime is never overwritten without
+a question.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class Document:
     problem: str | None = None
     """Why the mask on disk cannot be edited, a sentence; then `labels` is empty of content and nothing is saved."""
     revision: int = 0
+    """Names what `labels` hold now: no two contents have the same number."""
     saved_revision: int = 0
+    _newest_revision: int = field(default=0, repr=False)
     _mask_info: ImageInfo | None = field(default=None, repr=False)
 
     @property
@@ -83,7 +86,12 @@ class Document:
 
     def touch(self) -> None:
         """Note that `labels` has been edited."""
-        self.revision += 1
+        self._newest_revision += 1
+        self.revision = self._newest_revision
+
+    def return_to(self, revision: int) -> None:
+        """Note that `labels` are again, to the pixel, as they were at `revision`."""
+        self.revision = revision
 
     def require_unchanged_on_disk(self) -> None:
         """Check that the mask on disk is still the one that was opened or saved last.

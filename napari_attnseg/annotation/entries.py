@@ -31,7 +31,9 @@ class ImageEntry:
     modified: float | None
     """When the mask was last written, in seconds since 1970; None without a mask."""
     note: str = ""
-    """A few words behind the name, such as 'unsure 62%'."""
+    """A few words behind the name, such as 'unsure 62 %'."""
+    unsure: float | None = None
+    """How unsure the model in use is of what it finds in the image, 0 to 1; None if that is not known."""
 
 
 @dataclass(frozen=True)

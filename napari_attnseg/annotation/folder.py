@@ -1,60 +1,52 @@
 """A folder that is annotated: its images with their states, its classes, and what the user chose for it.
 
-The choices and the times of edits are kept in `.attnseg/folder.json`. A folder that cannot be written to works all the
-same; they are then kept for as long as it is open.
+What is remembered of it is kept in `.attnseg`, see `folder_state`. A folder that cannot be written to works all the
+same; its choices are then kept for as long as it is open.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from napari_attnseg.annotation.classes_of_masks import classes_of_masks
 from napari_attnseg.annotation.document import Document, open_document
 from napari_attnseg.annotation.entries import FolderChoices, ImageEntry, ImageState
-from napari_attnseg.annotation.places import private_folder
-from napari_attnseg.data.atomic import write_json
-from napari_attnseg.data.classes import (
-    FILE_NAME,
-    ClassEntry,
-    Classes,
-    default_colour,
-    find_classes,
-    make_classes,
-    write_classes,
+from napari_attnseg.annotation.folder_state import (
+    FolderState,
+    read_state,
+    read_uncertainty,
+    write_state,
+    write_uncertainty,
 )
+from napari_attnseg.annotation.mask_survey import MaskSurvey
+from napari_attnseg.data.classes import FILE_NAME, Classes, find_classes, write_classes
 from napari_attnseg.data.convention import MaskConvention, decide_convention
-from napari_attnseg.data.mask_values import MaskValues, survey_mask
+from napari_attnseg.data.mask_values import MaskValues
 from napari_attnseg.data.pairs import Pair, PairListing, find_pairs
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import DataError, SaveError
+from napari_attnseg.errors import DataError
 
-FILE = "folder.json"
 SAMPLE = 12  # masks that are read before the first image is shown; all the others are read in the background
-_log = logging.getLogger(__name__)
 
 
 class AnnotationFolder:
     """The images of one folder, or of one image's folder; made by `open_folder`."""
 
-    def __init__(self, root: Path, listing: PairListing, choices: FolderChoices) -> None:
+    def __init__(self, root: Path, listing: PairListing, state: FolderState) -> None:
         self.root = root
-        self.choices = choices
+        self.state = state
         self.convention: MaskConvention = MaskConvention("binary", {0: 0, 255: 1}, ("background", "foreground"))
         self.problem: str | None = None
         """Why it is not clear what the masks mean, a sentence."""
-        self.last_training: float | None = None
-        self.edited: dict[str, float] = {}
-        """When masks were last saved here, in seconds since 1970, by the image's name in the folder."""
+        self.uncertainty: dict[str, tuple[float, str]] = {}
+        """How unsure a model is of images, by their names in the folder: from 0 to 1, and the model's key."""
         self._classes: Classes | None = None
-        self._survey: dict[Path, MaskValues] = {}
+        self._survey = MaskSurvey()
         self._pairs = {pair.image: pair for pair in listing.pairs}
-        self._source = listing.source
+        self._listing = listing
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -62,14 +54,39 @@ class AnnotationFolder:
         return tuple(self._pairs.values())
 
     @property
+    def listing(self) -> PairListing:
+        """The images that were found in the folder, without those from elsewhere: what a training learns from."""
+        return replace(self._listing, pairs=tuple(self._pairs[pair.image] for pair in self._listing.pairs))
+
+    @property
     def source(self) -> Path:
         """The folder, or the only image if one image was opened; what a check looks through."""
-        return self._source
+        return self._listing.source
+
+    @property
+    def choices(self) -> FolderChoices:
+        """What the user chose for the folder."""
+        return self.state.choices
+
+    @property
+    def last_training(self) -> float | None:
+        """When the last training began, in seconds since 1970."""
+        return self.state.last_training
+
+    @property
+    def unreadable(self) -> dict[Path, str]:
+        """Masks that cannot be read, and why, in a sentence."""
+        return self._survey.unreadable
+
+    def mask_values(self, image: Path) -> MaskValues | None:
+        """Return what was found in an image's mask when it was read last; None if it was not, or has none."""
+        mask = self._pairs[image].mask
+        return self._survey.values.get(mask) if mask is not None else None
 
     def holds_class(self, number: int) -> bool:
         """Whether a mask that was read holds a class."""
         values = {value for value, class_id in self.convention.values.items() if class_id == number}
-        return any(values.intersection(found.values) for found in self._survey.values())
+        return self._survey.holds(values)
 
     def pair(self, image: Path) -> Pair | None:
         """Return an image of the folder with its mask; None if it is not one of them."""
@@ -107,31 +124,59 @@ class AnnotationFolder:
         """Describe one image and the state of its mask."""
         pair = self._pairs[image]
         name = self.name(image)
-        edited = self.edited.get(name)
+        edited = self.state.edited.get(name)
         state = ImageState.NO_MASK if pair.mask is None else ImageState.HAS_MASK
         if pair.mask is not None and edited is not None and edited > (self.last_training or 0):
             state = ImageState.EDITED
         if unsaved:
             state = ImageState.UNSAVED
-        return ImageEntry(image, pair.mask, name, state, edited)
+        unsure = self.uncertainty[name][0] if name in self.uncertainty else None
+        note = "" if unsure is None else f"unsure {round(100 * unsure)} %"
+        return ImageEntry(image, pair.mask, name, state, edited, note, unsure)
 
     def note_saved(self, image: Path, mask: Path) -> None:
         """Note that an image's mask has been edited and saved."""
         self._pairs[image] = Pair(image, mask)
-        self.edited[self.name(image)] = time.time()
+        self._survey.note_saved(mask)
+        self.state.edited[self.name(image)] = time.time()
 
     def note_removed(self, image: Path) -> None:
         """Note that an image's mask is no longer there."""
         self._pairs[image] = Pair(image, None)
 
-    def note_trained(self) -> None:
-        """Note that a training has seen all that is saved until now."""
-        self.last_training = time.time()
+    def note_trained(self, when: float | None = None) -> None:
+        """Note that a training has seen all that was saved until `when` (seconds since 1970), which is when it began.
+
+        Masks that were saved while it ran count as edited since. None: now.
+        """
+        self.state.last_training = time.time() if when is None else when
+
+    def edited_since_training(self) -> list[Path]:
+        """Return the images whose masks were saved here since the last training began, sorted by path."""
+        trained = self.state.last_training or 0
+        return [
+            pair.image
+            for pair in self.listing.pairs
+            if pair.mask is not None and self.state.edited.get(self.name(pair.image), 0) > trained
+        ]
+
+    def note_unsure(self, image: Path, value: float, model_key: str) -> None:
+        """Note how unsure a model is of an image, from 0 to 1; `save_uncertainty` keeps it."""
+        self.uncertainty[self.name(image)] = min(max(float(value), 0.0), 1.0), model_key
+
+    def without_uncertainty(self, model_key: str) -> list[Path]:
+        """Return the images of which it is not known how unsure a model is of them, those without a mask first."""
+        known = {name for name, (_, key) in list(self.uncertainty.items()) if key == model_key}
+        missing = [pair for pair in self.pairs if self.name(pair.image) not in known]
+        return [pair.image for pair in sorted(missing, key=lambda pair: pair.mask is not None)]
 
     @property
     def classes(self) -> Classes:
         """The classes with names and colours: of `classes.json`, else as the masks have them."""
-        return self._classes or self._classes_of_masks()
+        if self._classes is not None:
+            return self._classes
+        any_mask = any(pair.mask is not None for pair in self.pairs)
+        return classes_of_masks(self.convention, self.root, any_mask=any_mask)
 
     def set_classes(self, classes: Classes) -> None:
         """Take over an edited list of classes and write `classes.json`.
@@ -150,58 +195,54 @@ class AnnotationFolder:
 
     def set_choices(self, choices: FolderChoices) -> None:
         """Take over what the user chose; masks are understood anew."""
-        self.choices = choices
+        self.state.choices = choices
         self._decide()
 
-    def survey(self, should_stop: Callable[[], bool] = lambda: False, most: int | None = None) -> None:
-        """Read masks that were not read yet, and decide what their values mean; at most `most` of them."""
-        todo = [pair.mask for pair in self.pairs if pair.mask is not None and pair.mask not in self._survey]
-        if most is not None and len(todo) > most:
-            todo = todo[:: max(1, len(todo) // most)][:most]
-        for mask in todo:
-            if should_stop():
-                return
-            with suppress(DataError):  # an unreadable mask is a finding of the check, and of no use here
-                self._survey[mask] = survey_mask(mask)
-        self._decide()
+    def survey(
+        self, should_stop: Callable[[], bool] = lambda: False, most: int | None = None, *, decide: bool = True
+    ) -> None:
+        """Read masks that were not read yet or saved since, and decide what their values mean.
+
+        Parameters
+        ----------
+        should_stop
+            Asked before each mask.
+        most
+            Read no more than so many.
+        decide
+            False: what the values mean stays as it was decided.
+        """
+        masks = [pair.mask for pair in self.pairs if pair.mask is not None]
+        if self._survey.read(masks, should_stop, most) and decide:
+            self._decide()
 
     def save(self) -> None:
-        """Keep choices and states for the next time.
+        """Keep choices, states and the model in use for the next time.
 
         Raises
         ------
         SaveError
             The folder cannot be written to.
         """
-        place = private_folder(self.root)
-        try:
-            place.mkdir(exist_ok=True)
-        except OSError as error:
-            raise SaveError(f"{place} cannot be made: {error.strerror or error}.") from error
-        state = {"choices": asdict(self.choices), "last_training": self.last_training, "edited": self.edited}
-        write_json(place / FILE, state)
+        write_state(self.root, self.state)
+
+    def save_uncertainty(self) -> None:
+        """Keep how unsure a model is of the images for the next time.
+
+        Raises
+        ------
+        SaveError
+            The folder cannot be written to.
+        """
+        write_uncertainty(self.root, self.uncertainty)
 
     def _decide(self) -> None:
         self.problem = None
         try:
             self._classes = find_classes(self.root)
-            self.convention = decide_convention(self._survey, self._classes, self.choices.mask_values)
+            self.convention = decide_convention(dict(self._survey.values), self._classes, self.choices.mask_values)
         except DataError as error:
             self.problem = str(error)
-
-    def _classes_of_masks(self) -> Classes:
-        if self.convention.kind == "instances":
-            return make_classes([ClassEntry(1, "object", default_colour(1), 1)], self.root / FILE_NAME)
-        names = self.convention.class_names
-        values = {number: value for value, number in self.convention.values.items()}
-        binary = self.convention.kind == "binary"
-        any_mask = any(pair.mask is not None for pair in self.pairs)
-        entries = []
-        for number, name in enumerate(names):
-            # numbers on disk are the ids, unless masks with other values are there already
-            value = values.get(number, number) if any_mask or not binary else number
-            entries.append(ClassEntry(number, name, default_colour(number), value))
-        return make_classes(entries, self.root / FILE_NAME)
 
 
 def open_folder(path: Path, mask_suffix: str | None = None) -> AnnotationFolder:
@@ -222,39 +263,10 @@ def open_folder(path: Path, mask_suffix: str | None = None) -> AnnotationFolder:
         There is nothing at `path`, or a file that is no TIFF.
     """
     root = path if path.is_dir() else path.parent
-    state = _read_state(root)
-    choices = _choices_from(state.get("choices"))
+    state = read_state(root)
     if mask_suffix is not None:
-        choices = replace(choices, mask_suffix=mask_suffix)
-    folder = AnnotationFolder(root, find_pairs(path, choices.mask_suffix), choices)
-    edited = state.get("edited")
-    if isinstance(edited, dict):
-        folder.edited = {str(name): float(when) for name, when in edited.items() if isinstance(when, int | float)}
-    trained = state.get("last_training")
-    folder.last_training = float(trained) if isinstance(trained, int | float) else None
+        state.choices = replace(state.choices, mask_suffix=mask_suffix)
+    folder = AnnotationFolder(root, find_pairs(path, state.choices.mask_suffix), state)
+    folder.uncertainty = read_uncertainty(root)
     folder.survey(most=SAMPLE)
     return folder
-
-
-def _read_state(root: Path) -> dict[str, Any]:
-    try:
-        state = json.loads((private_folder(root) / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError):
-        _log.warning("%s cannot be read; the choices for this folder are the usual ones.", private_folder(root) / FILE)
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
-def _choices_from(values: Any) -> FolderChoices:
-    """Take what is known and makes sense, the usual for the rest: the file may be of another version."""
-    usual = FolderChoices()
-    if not isinstance(values, dict):
-        return usual
-    axes, suffix, mode = values.get("axes"), values.get("mask_suffix"), values.get("mask_values")
-    return FolderChoices(
-        axes=axes if isinstance(axes, str) and axes else None,
-        mask_suffix=suffix if isinstance(suffix, str) and suffix else usual.mask_suffix,
-        mask_values=mode if mode in ("auto", "binary", "classes", "instances") else usual.mask_values,
-    )

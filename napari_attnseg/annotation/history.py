@@ -38,12 +38,15 @@ class History:
 
     Parameters
     ----------
+    revision
+        Names what the mask holds at the beginning, see `History.revision`.
     limit_bytes
         How much memory the steps may take, as stored. The oldest are dropped beyond, never the newest.
     """
 
-    def __init__(self, limit_bytes: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, revision: int = 0, limit_bytes: int = DEFAULT_LIMIT) -> None:
         self.limit_bytes = limit_bytes
+        self._oldest = revision
         self._done: deque[_Step] = deque()
         self._undone: list[_Step] = []
         self._bytes = 0
@@ -59,32 +62,46 @@ class History:
         return bool(self._undone)
 
     @property
+    def revision(self) -> int:
+        """What the mask holds now, by the number that was given when it came to be so."""
+        return self._done[-1].revision if self._done else self._oldest
+
+    @property
     def stored_bytes(self) -> int:
         """Memory that the stored pixels take."""
         return self._bytes
 
-    def record(self, step: Sequence[Change]) -> None:
+    def record(self, changes: Sequence[Change], revision: int) -> None:
         """Add what was just done as one step; what was undone before cannot be redone any more.
 
         The arrays are copied. Where nothing differs nothing is recorded.
-        """
-        parts = tuple(part for part in map(_stored, step) if part is not None)
-        if not parts:
-            return
-        self._bytes -= sum(_size(undone) for undone in self._undone)
-        self._undone.clear()
-        self._done.append(parts)
-        self._bytes += _size(parts)
-        while self._bytes > self.limit_bytes and len(self._done) > 1:
-            self._bytes -= _size(self._done.popleft())
-
-    def undo(self, labels: Array) -> tuple[Box, ...]:
-        """Write back into `labels` what was there before the last step.
 
         Parameters
         ----------
-        labels
-            The whole mask (stack axes..., y, x); changed in place.
+        changes
+            The parts of the mask that were edited.
+        revision
+            A number for what the mask holds from now on, never used before.
+        """
+        parts = tuple(part for part in map(_stored, changes) if part is not None)
+        if not parts:
+            return
+        self._bytes -= sum(undone.size for undone in self._undone)
+        self._undone.clear()
+        self._done.append(_Step(parts, revision))
+        self._bytes += self._done[-1].size
+        while self._bytes > self.limit_bytes and len(self._done) > 1:
+            dropped = self._done.popleft()
+            self._bytes -= dropped.size
+            self._oldest = dropped.revision
+
+    def undo(self, *masks: Array) -> tuple[Box, ...]:
+        """Write back what was there before the last step.
+
+        Parameters
+        ----------
+        masks
+            The whole mask (stack axes..., y, x), and copies of it; changed in place.
 
         Returns
         -------
@@ -95,22 +112,23 @@ class History:
             return ()
         step = self._done.pop()
         self._undone.append(step)
-        for part in reversed(step):  # changes of one step may overlap
-            labels[part.inner] = _unpack(part.before)
-        return tuple(part.box for part in step)
+        for part in reversed(step.parts):  # changes of one step may overlap
+            _write(masks, part.inner, part.before)
+        return tuple(part.box for part in step.parts)
 
-    def redo(self, labels: Array) -> tuple[Box, ...]:
-        """Write into `labels` again what was undone last; see `undo`."""
+    def redo(self, *masks: Array) -> tuple[Box, ...]:
+        """Write again what was undone last; see `undo`."""
         if not self._undone:
             return ()
         step = self._undone.pop()
         self._done.append(step)
-        for part in step:
-            labels[part.inner] = _unpack(part.after)
-        return tuple(part.box for part in step)
+        for part in step.parts:
+            _write(masks, part.inner, part.after)
+        return tuple(part.box for part in step.parts)
 
     def clear(self) -> None:
         """Forget all steps."""
+        self._oldest = self.revision
         self._done.clear()
         self._undone.clear()
         self._bytes = 0
@@ -193,7 +211,15 @@ class _Part:
     after: _Packed
 
 
-_Step = tuple[_Part, ...]
+@dataclass(frozen=True)
+class _Step:
+    parts: tuple[_Part, ...]
+    revision: int
+    """What the mask holds after the step."""
+
+    @property
+    def size(self) -> int:
+        return sum(len(part.before.data) + len(part.after.data) for part in self.parts)
 
 
 def _stored(change: Change) -> _Part | None:
@@ -223,5 +249,7 @@ def _unpack(packed: _Packed) -> Array:
     return np.frombuffer(data, packed.dtype).reshape(packed.shape)
 
 
-def _size(step: _Step) -> int:
-    return sum(len(part.before.data) + len(part.after.data) for part in step)
+def _write(masks: Sequence[Array], where: Box, packed: _Packed) -> None:
+    pixels = _unpack(packed)
+    for mask in masks:
+        mask[where] = pixels

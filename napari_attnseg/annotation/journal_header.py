@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_attnseg.annotation.document import Fingerprint
+from napari_attnseg.annotation.document import Document, Fingerprint
 from napari_attnseg.annotation.processes import this_host, this_process
 from napari_attnseg.errors import DataError
 
@@ -63,6 +63,19 @@ def new_header(
     image, mask = Path(os.path.abspath(image)), Path(os.path.abspath(mask))
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     return Header(image, mask, name, fingerprint, tuple(shape), dtype.name, convention, pid, created, this_host(), now)
+
+
+def header_of(document: Document) -> Header:
+    """Say in a journal's words what a document is now."""
+    return new_header(
+        document.image,
+        document.mask_path,
+        name=document.image.name,
+        fingerprint=document.on_disk,
+        shape=document.labels.shape,
+        dtype=document.labels.dtype,
+        convention=document.convention.to_dict(),
+    )
 
 
 def header_line(header: Header) -> bytes:

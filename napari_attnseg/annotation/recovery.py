@@ -13,7 +13,7 @@ from napari_attnseg.annotation.document import Array, Document, open_document
 from napari_attnseg.annotation.editing import Editing
 from napari_attnseg.annotation.journal import Journal
 from napari_attnseg.annotation.journal_file import apply, read
-from napari_attnseg.annotation.journal_header import Header, new_header
+from napari_attnseg.annotation.journal_header import header_of
 from napari_attnseg.annotation.places import journals_folder
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair
@@ -25,19 +25,6 @@ OnProblem = Callable[[str | None], None]
 def new_journal(document: Document, on_problem: OnProblem | None = None) -> Journal:
     """Return a journal for the edits of a document; its file is made with the first of them."""
     return Journal(new_journal_path(journals_folder(), document.image), header_of(document), on_problem)
-
-
-def header_of(document: Document) -> Header:
-    """Say in a journal's words what a document is now."""
-    return new_header(
-        document.image,
-        document.mask_path,
-        name=document.image.name,
-        fingerprint=document.on_disk,
-        shape=document.labels.shape,
-        dtype=document.labels.dtype,
-        convention=document.convention.to_dict(),
-    )
 
 
 def set_aside(journal: Journal) -> None:

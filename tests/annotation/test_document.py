@@ -172,6 +172,20 @@ def test_only_what_was_saved_counts_as_saved(make_folder: MakeFolder) -> None:
     assert not document.is_modified
 
 
+def test_back_at_what_was_saved_nothing_is_modified(make_folder: MakeFolder) -> None:
+    document = document_of(make_folder(1))
+    document.touch()
+    document.saved(document.revision)
+    saved = document.revision
+    document.touch()
+    document.return_to(saved)
+    assert not document.is_modified
+    document.return_to(0)
+    assert document.is_modified
+    document.touch()
+    assert document.revision not in (0, saved, saved + 1), "every content has a number of its own"
+
+
 def test_an_image_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("no image")
     with pytest.raises(DataError, match=r"a\.tif"):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
 
 from napari_attnseg.annotation.history import Change, History, changed_tiles, tiles_of
 
+_numbers = count(1)
+
 
 def paint(labels: np.ndarray, history: History, box: tuple[slice, ...], value: object) -> None:
     before = labels.copy()
     labels[box] = value
-    history.record(changed_tiles(before, labels, (0,) * labels.ndim))
+    history.record(changed_tiles(before, labels, (0,) * labels.ndim), next(_numbers))
 
 
 def starts(changes: list[Change]) -> list[tuple[int, ...]]:
@@ -90,7 +94,7 @@ def test_changes_of_one_step_that_overlap_are_undone_in_reverse():
     whole, corner = (slice(0, 4), slice(0, 4)), (slice(0, 2), slice(0, 2))
     first = Change(whole, np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8))
     second = Change(corner, np.ones((2, 2), np.uint8), np.full((2, 2), 2, np.uint8))
-    history.record([first, second])
+    history.record([first, second], 1)
     history.undo(labels)
     assert not labels.any()
     history.redo(labels)
@@ -114,7 +118,7 @@ def test_a_new_step_ends_what_can_be_done_again():
 def test_recorded_arrays_may_change_afterwards():
     labels, history = np.zeros((10, 10), np.uint8), History()
     before, after = labels.copy(), np.ones_like(labels)
-    history.record([Change((slice(0, 10), slice(0, 10)), before, after)])
+    history.record([Change((slice(0, 10), slice(0, 10)), before, after)], 1)
     before[:], after[:], labels[:] = 7, 7, 1
     history.undo(labels)
     assert not labels.any()
@@ -125,7 +129,7 @@ def test_nothing_painted_is_no_step():
     paint(labels, history, (slice(0, 9), slice(0, 9)), 1)
     history.undo(labels)
     paint(labels, history, (slice(0, 9), slice(0, 9)), 0)
-    history.record([Change((slice(0, 2), slice(0, 2)), labels[:2, :2], labels[:2, :2])])
+    history.record([Change((slice(0, 2), slice(0, 2)), labels[:2, :2], labels[:2, :2])], 9)
     assert not history.can_undo
     assert history.can_redo
 
@@ -155,3 +159,41 @@ def test_smooth_masks_take_little_memory():
     labels, history = np.zeros((2000, 2000), np.uint8), History()
     paint(labels, history, (slice(0, 2000), slice(0, 2000)), 1)
     assert history.stored_bytes < 50_000
+
+
+def test_the_revision_is_the_old_one_again_after_undo_and_redo():
+    labels, history = np.zeros((50, 50), np.uint8), History(revision=7)
+    assert history.revision == 7
+    for row, revision in enumerate((8, 9, 12)):
+        before = labels.copy()
+        labels[row] = 1
+        history.record(changed_tiles(before, labels, (0, 0)), revision)
+    assert history.revision == 12
+    assert [history.undo(labels) and history.revision for _ in range(3)] == [9, 8, 7]
+    assert [history.redo(labels) and history.revision for _ in range(2)] == [8, 9]
+
+
+def test_without_its_oldest_steps_a_history_never_comes_to_the_first_revision():
+    rng = np.random.default_rng(0)
+    labels, history = np.zeros((256, 256), np.uint8), History(limit_bytes=300_000)
+    for revision in range(1, 9):
+        before = labels.copy()
+        labels[:] = rng.integers(0, 256, labels.shape)
+        history.record(changed_tiles(before, labels, (0, 0)), revision)
+    while history.undo(labels):
+        pass
+    assert history.revision == 6  # two steps are kept
+    history.clear()
+    assert history.revision == 6
+
+
+def test_undo_leaves_alone_what_no_step_has_changed():
+    labels, history = np.zeros((50, 50), np.uint8), History()
+    known = labels.copy()
+    paint(labels, history, (slice(0, 9), slice(0, 9)), 1)
+    known[:] = labels
+    labels[20:30] = 2  # a stroke that is not finished
+    history.undo(labels, known)
+    assert not known.any()
+    assert not labels[:20].any()
+    assert (labels[20:30] == 2).all()

@@ -1,0 +1,156 @@
+"""Strokes become undo steps and a journal; undone back to what is saved, a mask has neither edits nor a journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_attnseg.annotation.abandoned import find_abandoned
+from napari_attnseg.annotation.editing import Editing
+from napari_attnseg.annotation.folder import open_folder
+from napari_attnseg.annotation.journal_file import apply, read
+from napari_attnseg.annotation.recovery import find_recoverable, new_journal
+from tests.conftest import MakeFolder
+
+WHOLE = (slice(0, 48), slice(0, 40))
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that stands in for the user's own, where the journals are."""
+    monkeypatch.setenv("NAPARI_ATTNSEG_DATA", str(tmp_path / "user-data"))
+    return tmp_path / "user-data"
+
+
+@pytest.fixture
+def folder(make_folder: MakeFolder) -> Path:
+    return make_folder(1)
+
+
+@pytest.fixture
+def editing(folder: Path) -> Iterator[Editing]:
+    document = open_folder(folder).document(folder / "cell00.tif")
+    editing = Editing(document, new_journal(document))
+    yield editing
+    editing.journal.close()
+
+
+def paint(editing: Editing, row: int) -> None:
+    """Draw a line where there was none."""
+    editing.labels[row] = 1 - editing.labels[row]
+    assert editing.note([WHOLE])
+
+
+def in_journal(editing: Editing) -> np.ndarray:
+    """Return the mask as a crash would leave it: the file on disk with what its journal holds."""
+    assert editing.journal.flush()
+    document = editing.document
+    folder = open_folder(document.image.parent)
+    labels = folder.document(document.image).labels
+    if editing.journal.path.exists():
+        apply(read(editing.journal.path), labels)
+    return labels
+
+
+def save(editing: Editing) -> None:
+    mark = editing.begin_save()
+    editing.document.save()
+    editing.end_save(mark, written=True)
+
+
+def test_all_undone_nothing_is_modified_and_there_is_no_journal(editing: Editing) -> None:
+    before = editing.labels.copy()
+    for row in (3, 9):
+        paint(editing, row)
+    assert editing.journal.flush()
+    assert editing.journal.path.exists()
+    editing.undo()
+    assert editing.document.is_modified
+    editing.undo()
+    assert not editing.document.is_modified
+    np.testing.assert_array_equal(editing.labels, before)
+    assert editing.journal.flush()
+    assert not editing.journal.path.exists()
+    editing.redo()
+    assert editing.document.is_modified
+    np.testing.assert_array_equal(in_journal(editing), editing.labels)
+
+
+def test_redone_to_what_was_saved_nothing_is_modified(editing: Editing) -> None:
+    paint(editing, 3)
+    save(editing)
+    assert not editing.document.is_modified
+    editing.undo()
+    assert editing.document.is_modified
+    np.testing.assert_array_equal(in_journal(editing), editing.labels)
+    editing.redo()
+    assert not editing.document.is_modified
+    assert editing.journal.flush()
+    assert not editing.journal.path.exists()
+    paint(editing, 5)
+    editing.undo()
+    assert not editing.document.is_modified
+    paint(editing, 7)
+    assert editing.document.is_modified, "another content than the one that was undone"
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_what_is_undone_while_it_is_saved_is_in_the_journal(editing: Editing, written: bool) -> None:
+    paint(editing, 3)
+    mark, painted = editing.begin_save(), editing.labels.copy()
+    editing.undo()
+    assert not editing.document.is_modified, "as the file is until it is written"
+    assert editing.journal.flush()
+    assert editing.journal.path.exists(), "it is not known yet what the file will be"
+    if written:
+        editing.document.save(painted)
+    editing.end_save(mark, written=written)
+    assert editing.document.is_modified == written
+    np.testing.assert_array_equal(in_journal(editing), editing.labels)
+    assert editing.journal.path.exists() == written
+    if written:
+        editing.redo()
+        assert not editing.document.is_modified
+
+
+def test_a_stroke_that_is_not_finished_outlives_an_undo(editing: Editing) -> None:
+    before = editing.labels.copy()
+    paint(editing, 3)
+    editing.labels[20:23] = 1 - editing.labels[20:23]
+    editing.note_unfinished(WHOLE)
+    editing.undo()
+    assert (editing.labels[20:23] != before[20:23]).all()
+    np.testing.assert_array_equal(in_journal(editing), editing.labels)
+    assert editing.note([WHOLE]), "it becomes a step of its own"
+    assert editing.document.is_modified
+    editing.undo()
+    np.testing.assert_array_equal(editing.labels, before)
+    assert not editing.document.is_modified
+
+
+def test_a_first_mask_that_was_undone_is_no_mask(folder: Path) -> None:
+    (folder / "cell00_MASK.tif").unlink()
+    document = open_folder(folder).document(folder / "cell00.tif")
+    editing = Editing(document, new_journal(document))
+    paint(editing, 3)
+    editing.undo()
+    editing.journal.close()
+    assert not document.is_modified
+    assert not document.has_mask
+    assert not editing.journal.path.exists()
+
+
+def test_undone_strokes_are_not_offered_after_a_crash(editing: Editing, monkeypatch: pytest.MonkeyPatch) -> None:
+    # all processes seem gone, this one too
+    monkeypatch.setattr("napari_attnseg.annotation.abandoned.process_runs", lambda pid, created: False)
+    paint(editing, 3)
+    assert editing.journal.flush()
+    assert [item.pixels for item in find_recoverable()] == [40]
+    editing.undo()
+    editing.document.mask_path.touch()  # from now on any journal would hold something else than the disk
+    assert editing.journal.flush()
+    assert find_recoverable() == []
+    assert find_abandoned(editing.journal.path.parent) == []
