@@ -10,20 +10,18 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible, QElidingLabel
+from superqt import QElidingLabel
 
 from napari_attnseg.annotation.lock import Owner
 from napari_attnseg.data.pairs import extension_of
 from napari_attnseg.viewer.class_painting import ClassPainting
-from napari_attnseg.viewer.crash import offer_unsaved_work
+from napari_attnseg.viewer.docking import tab_with_others
 from napari_attnseg.viewer.fixing import Fixing
 from napari_attnseg.viewer.folder_check import FolderCheck
 from napari_attnseg.viewer.own_reader import is_own_reader, set_own_reader
@@ -35,12 +33,14 @@ from napari_attnseg.viewer.widgets.banner import Banner
 from napari_attnseg.viewer.widgets.class_editor import ClassEditor
 from napari_attnseg.viewer.widgets.findings import Findings
 from napari_attnseg.viewer.widgets.fix_panel import FixPanel
+from napari_attnseg.viewer.widgets.folded import folded
 from napari_attnseg.viewer.widgets.folder_settings import FolderSettings
 from napari_attnseg.viewer.widgets.image_list import ImageList
 from napari_attnseg.viewer.widgets.key_list import KeyList
 from napari_attnseg.viewer.widgets.save_part import SavePart
+from napari_attnseg.viewer.widgets.scrolled import scrolled
 
-WIDTH = 330
+WARM_UP = 400  # milliseconds; imports in a thread would hold up the window while the dock is drawn first
 SLOW = 600  # milliseconds without an answer from the disk after which it is said
 LIST_HEIGHT = 190  # all of the dock fits in a window of 800 pixels with the corrections unfolded
 
@@ -63,8 +63,15 @@ class AnnotateDock(QWidget):
         self.shortcuts = make_shortcuts(self.session, self._actions())
         self._show_folder()
         self.session.use_dock()
-        QTimer.singleShot(0, lambda: offer_unsaved_work(self.session, self))
-        warm_up(self.session.background)
+        QTimer.singleShot(0, self._offer_unsaved_work)
+        tab_with_others(self, self.session.viewer, "Annotate")
+        # what learns is made last; it finds a training of the folder that goes on from an earlier time
+        QTimer.singleShot(WARM_UP, lambda: warm_up(self.session.background, lambda: self.session.learning))
+
+    def _offer_unsaved_work(self) -> None:
+        from napari_attnseg.viewer.crash import offer_unsaved_work  # late: the dock should open at once
+
+        offer_unsaved_work(self.session, self)
 
     # What it is made of
 
@@ -85,26 +92,14 @@ class AnnotateDock(QWidget):
         self.keys = KeyList(KEYS.values())
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        layout = QVBoxLayout(inner)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(6)
+        layout = scrolled(self)
         layout.addLayout(_row(self.open_button, self.folder_label))
         layout.addWidget(self.banner)
         layout.addWidget(self.images, 1)
         self.images.setMinimumHeight(LIST_HEIGHT)
         layout.addWidget(self._make_work_part())
-        layout.addWidget(_folded("How files are read and shown", self.settings, open_=False))
-        layout.addWidget(_folded("Keys", self.keys, open_=False))
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self.setMinimumWidth(WIDTH)
+        layout.addWidget(folded("How files are read and shown", self.settings))
+        layout.addWidget(folded("Keys", self.keys))
 
     def _make_work_part(self) -> QWidget:
         """Lay out what there is to do with an image, which is of no use before one is open."""
@@ -112,7 +107,7 @@ class AnnotateDock(QWidget):
         layout = QVBoxLayout(self.work_part)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        self.fix_part = _folded("Correct", self.fixes, open_=False)
+        self.fix_part = folded("Correct", self.fixes)
         layout.addWidget(self.classes)
         layout.addWidget(self.fix_part)
         layout.addWidget(self.saves)
@@ -283,14 +278,3 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         row.addWidget(widget, 1 if isinstance(widget, QLabel) else 0)
     return row
-
-
-def _folded(title: str, widget: QWidget, *, open_: bool) -> QCollapsible:
-    part = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
-    part.layout().setContentsMargins(0, 0, 0, 0)
-    part.content().layout().setContentsMargins(0, 0, 0, 0)
-    part.addWidget(widget)
-    part.setDuration(0)
-    if open_:
-        part.expand(animate=False)
-    return part

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
 T = TypeVar("T")
@@ -43,6 +44,10 @@ class Background(QObject):
         self._pending.add(future)
         future.add_done_callback(lambda done: self._announce((done, on_done, on_error)))
         return future
+
+    def do(self, work: Callable[[], object], *, quiet: bool = False) -> None:
+        """Do something whose result nobody waits for; if it fails the user is told, with `quiet` only the log."""
+        self.run(work, lambda _: None, lambda error: _log.info("%s", error) if quiet else show_error(str(error)))
 
     def call_here(self, action: Callable[[], None]) -> None:
         """Call `action` in the window's thread; for use in other threads."""

@@ -62,6 +62,13 @@ class Display:
             self._viewer.layers.selection.active = mask.layer
         return self.shown
 
+    def change_mask(self, editing: Editing, classes: Classes) -> MaskLayer | None:
+        """Show another state of the mask of the image that is shown."""
+        shown = self.shown
+        if shown is not None:
+            shown.mask = self._put_mask(shown, shown.images, editing, classes)
+        return shown.mask if shown is not None else None
+
     def _put_images(self, before: Shown | None, layers: list[LayerData]) -> list[Image]:
         old = [layer for layer in before.images if layer in self._viewer.layers] if before is not None else []
         if _alike(old, layers):

@@ -13,8 +13,6 @@ from qtpy.QtCore import QObject, Signal
 from napari_attnseg.annotation.corrections import copy_plane, fill_holes, keep_largest, remove_small
 from napari_attnseg.annotation.corrections_outline import grow, shrink, smooth
 from napari_attnseg.annotation.corrections_scope import Scope
-from napari_attnseg.annotation.interpolate import interpolate_stack
-from napari_attnseg.annotation.snap import snap
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.viewer.mask_layer import MaskLayer
 from napari_attnseg.viewer.widgets.fix_panel import FixOptions
@@ -226,6 +224,8 @@ def _work(
     if operation == "interpolate":
         if not plane:
             raise AttnSegError("This image has one plane only; there is nothing in between to fill in.")
+        from napari_attnseg.annotation.interpolate import interpolate_stack  # late: the dock should open at once
+
         stack = labels[plane[:-1]]
         return lambda: {(*plane[:-1], z): new for z, new in interpolate_stack(stack, last, value).items()}
     raise ValueError(f"There is no correction '{operation}'.")
@@ -235,6 +235,8 @@ def _snapped(
     image: Image, plane: tuple[int, ...], position: tuple[int, int], tolerance: float | None
 ) -> tuple[tuple[slice, slice], Array]:
     """Find the region of like intensity in a window around a click; return the window and the region in it."""
+    from napari_attnseg.annotation.snap import snap  # late: the dock should open at once
+
     data = image.data[0] if image.multiscale else image.data
     pixels = data[plane]
     rows, columns = pixels.shape[:2]

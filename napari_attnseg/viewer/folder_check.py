@@ -6,17 +6,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_attnseg.annotation.entries import FolderChoices
 from napari_attnseg.annotation.folder import AnnotationFolder
 from napari_attnseg.data.convention import Mode
 from napari_attnseg.data.report import Report
-from napari_attnseg.events import Event as AnyEvent
-from napari_attnseg.events import EventHandler, Progress
-from napari_attnseg.settings import DataSettings
 from napari_attnseg.viewer.session import Session
 from napari_attnseg.viewer.widgets.findings import Findings
+
+if TYPE_CHECKING:  # the dock should open at once
+    from napari_attnseg.events import Event as AnyEvent
+    from napari_attnseg.events import EventHandler
 
 BREATH = 0.002  # seconds of rest between two images, so that the window stays swift
 REPORT_EVERY = 0.2
@@ -47,19 +50,20 @@ class FolderCheck(QObject):
         self.stop()
         stop = self._stop = Event()
         choices = folder.choices
-        settings = DataSettings(mask_suffix=choices.mask_suffix, axes=choices.axes, mask_values=choices.mask_values)
         told = 0.0
 
         def on_event(event: AnyEvent) -> None:
             nonlocal told
             time.sleep(BREATH)
-            if isinstance(event, Progress) and time.monotonic() - told > REPORT_EVERY:
+            done = getattr(event, "done", None)  # of its progress
+            if done is not None and time.monotonic() - told > REPORT_EVERY:
                 told = time.monotonic()
-                done, total = round(event.done * len(folder.pairs)), len(folder.pairs)
-                self._session.background.call_here(lambda: self._show_busy(stop, done, total))
+                total = len(folder.pairs)
+                at = round(done * total)
+                self._session.background.call_here(lambda: self._show_busy(stop, at, total))
 
         self._session.background.run(
-            lambda: _check(folder.source, settings, on_event, stop.is_set),
+            lambda: _check(folder.source, choices, on_event, stop.is_set),
             lambda report: self._show(stop, report),
             lambda error: self._findings.clear(),
         )
@@ -94,7 +98,10 @@ class FolderCheck(QObject):
         self._session.open_file(path)
 
 
-def _check(source: Path, settings: DataSettings, on_event: EventHandler, should_stop: Callable[[], bool]) -> Report:
-    from napari_attnseg.data.check import check  # not before it is needed: the dock should open at once
+def _check(source: Path, choices: FolderChoices, on_event: EventHandler, should_stop: Callable[[], bool]) -> Report:
+    # not before they are needed, too
+    from napari_attnseg.data.check import check
+    from napari_attnseg.settings import DataSettings
 
+    settings = DataSettings(mask_suffix=choices.mask_suffix, axes=choices.axes, mask_values=choices.mask_values)
     return check(source, settings, on_event=on_event, should_stop=should_stop)

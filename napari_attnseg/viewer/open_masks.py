@@ -154,8 +154,6 @@ class OpenMasks(QObject):
                 f"The layer of {document.mask_path.name} was removed with edits that are not saved. They are kept: "
                 "open the image again to go on, or press Save all."
             )
-        else:
-            mask.editing.journal.close()
         self.lost.emit(mask)
 
     def _go_to_plane(self, plane: tuple[int, ...]) -> None:

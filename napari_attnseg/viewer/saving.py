@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, Signal
 
-from napari_attnseg.annotation.document import MaskChangedError
+from napari_attnseg.annotation.document import Document, MaskChangedError
 from napari_attnseg.annotation.editing import Editing
-from napari_attnseg.annotation.recovery import header_of
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.viewer.questions import ask_overwrite
 
@@ -50,17 +49,16 @@ class Saving(QObject):
             self._running[image] = lambda: self.save(editing, overwrite=overwrite, then=then)
             return
         self._running[image] = None
-        document, journal, session = editing.document, editing.journal, self._session
+        document, session = editing.document, self._session
         for mask in session.masks:
             if mask.editing is editing:
                 mask.sync()
-        revision, token = document.revision, journal.mark()
+        mark = editing.begin_save()
         labels = document.labels.copy()
         root = session.root_of(image)
 
         def done(_: None) -> None:
-            document.saved(revision)
-            journal.forget(token, header_of(document))
+            editing.end_save(mark, written=True)
             session.note_saved(editing)
             self.saved.emit(document.mask_path)
             self._finished(image)
@@ -68,10 +66,33 @@ class Saving(QObject):
                 then(True)
 
         def failed(error: Exception) -> None:
+            editing.end_save(mark, written=False)
             self._finished(image)
             self._failed(editing, error, then)
 
         session.background.run(lambda: document.save(labels, root=root, overwrite=overwrite), done, failed)
+
+    def save_now(self, document: Document) -> bool:
+        """Write a mask of the session while the caller waits; return whether it is one.
+
+        Raises
+        ------
+        AttnSegError
+            See `Document.save`.
+        """
+        found = next((mask for mask in self._session.masks if mask.editing.document is document), None)
+        if found is None:
+            return False
+        found.sync()
+        editing, written = found.editing, False
+        mark = editing.begin_save()
+        try:
+            document.save(root=self._session.root_of(document.image))
+            written = True
+        finally:
+            editing.end_save(mark, written=written)
+        self._session.note_saved(editing)
+        return True
 
     def save_all(self, then: Callable[[bool], None] | None = None) -> None:
         """Write all masks with edits that are not saved; `then` is told whether all of it worked."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -14,15 +15,22 @@ import pint
 
 from napari_attnseg.viewer.background import Background
 
-# imported at the first use: by thumbnails, by the table of a mask's classes, by us, and by large images
-_MODULES = ("scipy.ndimage", "pandas", "napari_attnseg.viewer.image_layers", "dask.array")
+# imported at the first use: by thumbnails, by the table of a mask's classes, by us, by large images, and to train
+_MODULES = (
+    "scipy.ndimage", "pandas", "napari_attnseg.viewer.image_layers", "dask.array", "napari_attnseg.viewer.learning",
+)  # fmt: skip
 _units: Any = pint.application_registry
 _log = logging.getLogger(__name__)
 
 
-def warm_up(background: Background) -> None:
-    """Load in a thread what the first image needs."""
-    background.run(_load, _take_units, lambda error: _log.debug("not loaded ahead", exc_info=error))
+def warm_up(background: Background, then: Callable[[], object] = lambda: None) -> None:
+    """Load in a thread what the first image needs, and call `then` in this one."""
+
+    def done(registry: Any) -> None:
+        _take_units(registry)
+        then()
+
+    background.run(_load, done, lambda error: _log.debug("not loaded ahead", exc_info=error))
 
 
 def _load() -> Any:

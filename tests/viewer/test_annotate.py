@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,39 @@ def test_undo_goes_back_to_another_plane(dock: AnnotateDock, qtbot: Any, make_fo
     np.testing.assert_array_equal(labels(dock), painted)
 
 
+def test_all_undone_the_mask_counts_as_saved(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, data_folder: Path
+) -> None:
+    folder = make_folder(2)
+    opened(dock, qtbot, folder)
+    viewer, session = dock.session.viewer, dock.session
+    before = labels(dock).copy()
+    paint(dock, qtbot)
+    paint(dock, qtbot, [(20.0, 3.0), (25.0, 3.0)])
+    assert session.mask is not None
+    assert session.mask.editing.journal.flush()
+    assert len(list((data_folder / "journals").glob("*.journal"))) == 1
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL)
+    assert dock.images.entries()[0].state == ImageState.UNSAVED
+    assert dock.saves.save_button.isEnabled()
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(labels(dock), before)
+    assert dock.images.entries()[0].state == ImageState.HAS_MASK
+    assert not dock.saves.save_button.isEnabled()
+    assert not dock.saves.save_all_button.isEnabled()
+    assert not session.unsaved
+    until(qtbot, lambda: not list((data_folder / "journals").glob("*.journal")))
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL | SHIFT)
+    assert dock.images.entries()[0].state == ImageState.UNSAVED
+    assert dock.saves.save_button.isEnabled()
+    save(dock, qtbot)
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL)
+    assert dock.images.entries()[0].state == ImageState.UNSAVED
+    press(qtbot, viewer, Qt.Key.Key_Z, CTRL | SHIFT)
+    assert dock.images.entries()[0].state == ImageState.EDITED
+    assert not dock.saves.save_button.isEnabled()
+
+
 def test_edits_stay_when_other_images_are_shown(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
     folder = make_folder(3)
     opened(dock, qtbot, folder)
@@ -122,8 +156,7 @@ def test_next_without_a_mask(dock: AnnotateDock, qtbot: Any, make_folder: MakeFo
     until(qtbot, lambda: dock.session.shown == folder / "cell02.tif")
 
 
-@pytest.mark.parametrize("operation", ["fill_holes", "grow", "shrink", "smooth", "remove_small", "keep_largest"])
-def test_corrections_are_one_undo_step(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, operation: str) -> None:
+def test_corrections_are_one_undo_step(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
     opened(dock, qtbot, make_folder(1))
     mask = dock.session.mask
     assert mask is not None
@@ -132,10 +165,11 @@ def test_corrections_are_one_undo_step(dock: AnnotateDock, qtbot: Any, make_fold
     plane[10:13, 10:13] = 0
     plane[24, 26:30] = plane[40:43, 4:7] = 1
     mask.apply({(): plane})
-    dock.fixes.buttons[operation].click()
-    assert (labels(dock) != plane).any()
-    dock.fixes.buttons["undo"].click()
-    np.testing.assert_array_equal(labels(dock), plane)
+    for operation in ("fill_holes", "grow", "shrink", "smooth", "remove_small", "keep_largest"):
+        dock.fixes.buttons[operation].click()
+        assert (labels(dock) != plane).any(), operation
+        dock.fixes.buttons["undo"].click()
+        np.testing.assert_array_equal(labels(dock), plane, err_msg=operation)
 
 
 def test_a_correction_of_one_object_waits_for_a_click(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
@@ -171,34 +205,37 @@ def test_snap_takes_the_region_of_like_intensity(dock: AnnotateDock, qtbot: Any,
     assert not dock.fixing.is_snapping
 
 
-@pytest.mark.parametrize("answer", ["overwrite", "reload", "cancel"])
 def test_what_another_program_wrote_is_asked_about(
-    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, answer: str
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = make_folder(1)
-    mask_path = folder / "cell00_MASK.tif"
+    folder = make_folder(3)
     opened(dock, qtbot, folder)
-    paint(dock, qtbot)
-    painted = labels(dock).copy()
     theirs = np.zeros((48, 40), np.uint8)
     theirs[40:, :] = 255
-    tifffile.imwrite(mask_path, theirs)
-    asked = []
-    monkeypatch.setattr(saving, "ask_overwrite", lambda parent, what: asked.append(what) or answer)
-    save(dock, qtbot)
-    assert len(asked) == 1
-    assert "cell00_MASK.tif was changed by another program" in asked[0]
-    on_disk = tifffile.imread(mask_path)
-    if answer == "overwrite":
-        until(qtbot, lambda: not dock.session.unsaved)
-        np.testing.assert_array_equal(tifffile.imread(mask_path) > 0, painted > 0)
-    else:
-        np.testing.assert_array_equal(on_disk, theirs)
-    if answer == "reload":
-        until(qtbot, lambda: (labels(dock) > 0).sum() == (theirs > 0).sum())
-    if answer == "cancel":
-        np.testing.assert_array_equal(labels(dock), painted)
-    assert bool(dock.session.unsaved) == (answer == "cancel")
+    asked: list[str] = []
+    for number, answer in enumerate(("overwrite", "reload", "cancel")):
+        until(qtbot, lambda number=number: dock.session.shown == folder / f"cell0{number}.tif")
+        mask_path = folder / f"cell0{number}_MASK.tif"
+        paint(dock, qtbot)
+        painted = labels(dock).copy()
+        tifffile.imwrite(mask_path, theirs)
+        asked.clear()
+        monkeypatch.setattr(saving, "ask_overwrite", lambda parent, what, answer=answer: asked.append(what) or answer)
+        save(dock, qtbot)
+        assert len(asked) == 1
+        assert f"{mask_path.name} was changed by another program" in asked[0]
+        on_disk = tifffile.imread(mask_path)
+        if answer == "overwrite":
+            until(qtbot, lambda: not dock.session.unsaved)
+            np.testing.assert_array_equal(tifffile.imread(mask_path) > 0, painted > 0)
+        else:
+            np.testing.assert_array_equal(on_disk, theirs)
+        if answer == "reload":
+            until(qtbot, lambda: (labels(dock) > 0).sum() == (theirs > 0).sum())
+        if answer == "cancel":
+            np.testing.assert_array_equal(labels(dock), painted)
+        assert bool(dock.session.unsaved) == (answer == "cancel")
+        dock.images.step(1)
 
 
 def test_layers_may_be_renamed_and_moved(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:

@@ -173,7 +173,7 @@ def test_the_window_lives_while_a_slow_folder_is_read_and_written(
 ) -> None:
     folder = make_folder(3)
     gate = Gate()
-    monkeypatch.setattr("napari_attnseg.viewer.session.open_folder", gate.before("list", open_folder))
+    monkeypatch.setattr("napari_attnseg.viewer.opening.open_folder", gate.before("list", open_folder))
     monkeypatch.setattr(AnnotationFolder, "document", gate.before("open", AnnotationFolder.document))
     monkeypatch.setattr(Document, "save", gate.before("save", Document.save))
     opened(dock, qtbot, folder)

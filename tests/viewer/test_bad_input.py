@@ -39,30 +39,26 @@ def dock(viewer: Any, qtbot: Any) -> AnnotateDock:
 # Files
 
 
-@pytest.mark.parametrize("answer", ["overwrite", "cancel"])
 def test_a_mask_deleted_while_open_is_asked_about(
-    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, answer: str
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_folder(1)
+    mask_path = folder / "cell00_MASK.tif"
     opened(dock, qtbot, folder)
     paint(dock, qtbot)
     painted = labels(dock).copy()
-    (folder / "cell00_MASK.tif").unlink()
+    mask_path.unlink()
     asked: list[str] = []
-
-    def ask(parent: Any, what: str) -> str:
-        asked.append(what)
-        return answer
-
-    monkeypatch.setattr(saving, "ask_overwrite", ask)
-    save(dock, qtbot)
-    assert len(asked) == 1
-    assert "cell00_MASK.tif was removed or renamed" in asked[0]
-    until(qtbot, lambda: bool(dock.session.unsaved) == (answer == "cancel"))
-    assert (folder / "cell00_MASK.tif").exists() == (answer == "overwrite")
-    if answer == "overwrite":
-        np.testing.assert_array_equal(tifffile.imread(folder / "cell00_MASK.tif") > 0, painted > 0)
-    np.testing.assert_array_equal(labels(dock), painted)
+    for answer in ("cancel", "overwrite"):
+        asked.clear()
+        monkeypatch.setattr(saving, "ask_overwrite", lambda parent, what, answer=answer: asked.append(what) or answer)
+        save(dock, qtbot)
+        assert len(asked) == 1
+        assert "cell00_MASK.tif was removed or renamed" in asked[0]
+        until(qtbot, lambda answer=answer: bool(dock.session.unsaved) == (answer == "cancel"))
+        assert mask_path.exists() == (answer == "overwrite")
+        np.testing.assert_array_equal(labels(dock), painted)
+    np.testing.assert_array_equal(tifffile.imread(mask_path) > 0, painted > 0)
 
 
 def _bad_masks() -> dict[str, Callable[[Path], None]]:

@@ -20,10 +20,12 @@ import pytest
 import tifffile
 from qtpy.QtGui import QImage
 
+from napari_attnseg.annotation.editing import Editing
 from napari_attnseg.annotation.entries import ImageState
+from napari_attnseg.annotation.recovery import new_journal
 from napari_attnseg.viewer.widgets.crash_restore import Decision, RestoreDialog
 from tests.viewer.canvas import until
-from tests.viewer.docked import answer, make_dock, save
+from tests.viewer.docked import answer, make_dock, opened, save
 
 SHAPE = (96, 100)
 ENOUGH = 15  # strokes that are painted before the viewer is killed
@@ -196,3 +198,24 @@ def test_later_keeps_everything(viewer: Any, qtbot: Any, crash: Crash, how: str)
     assert [path.read_bytes() for path in _journals(crash)] == before
     assert not dock.session.unsaved
     assert dock.session.shown is None
+
+
+def test_a_restored_mask_of_the_image_that_is_shown_is_on_its_layer_at_once(
+    viewer: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    image = tmp_path / "data" / "one.tif"
+    image.parent.mkdir()
+    tifffile.imwrite(image, np.zeros((40, 50), np.uint8))
+    tifffile.imwrite(image.with_name("one_MASK.tif"), np.zeros((40, 50), np.uint8))
+    dock = opened(make_dock(viewer, qtbot), qtbot, image.parent)
+    assert dock.session.folder is not None
+    document = dock.session.folder.document(image)
+    restored = Editing(document, new_journal(document))
+    restored.labels[5:9, 5:9] = 1
+    assert restored.note([(slice(0, 40), slice(0, 50))])
+    dock.session.take(image, restored)
+    assert dock.session.mask is not None
+    assert dock.session.mask.editing is restored, "what is saved now is what was restored"
+    save(dock, qtbot)
+    until(qtbot, lambda: not dock.session.unsaved)
+    assert np.count_nonzero(tifffile.imread(image.with_name("one_MASK.tif"))) == 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,18 @@ from napari_attnseg.viewer.annotate import AnnotateDock
 from napari_attnseg.viewer.own_reader import set_own_reader
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import canvas_of, until
-from tests.viewer.docked import answer, labels, make_dock, paint, save, told
+from tests.viewer.docked import labels, make_dock, paint, save, told
 
 PLACES = ["canvas", "dock"]
+
+
+@pytest.fixture(autouse=True)
+def questions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hold that napari never asks for a reader; nobody would answer."""
+    asked: list[str] = []
+    monkeypatch.setattr(QtReaderDialog, "get_user_choices", lambda dialog: (asked.append(dialog._current_file), False))
+    yield
+    assert not asked
 
 
 @pytest.fixture
@@ -44,17 +53,7 @@ def drop(widget: QWidget, paths: Sequence[Path]) -> None:
     QApplication.sendEvent(widget, QDropEvent(QPointF(middle), Qt.DropAction.CopyAction, mime, left, none))
 
 
-def choose_ours(dialog: QtReaderDialog) -> None:
-    """Answer napari's question for a reader, which comes for folders: its choices are for extensions."""
-    button = next(button for button in dialog.reader_btn_group.buttons() if button.text() == "napari-attnseg")
-    button.setChecked(True)
-    dialog.persist_checkbox.setChecked(False)
-    dialog.accept()
-
-
 def drop_at(dock: AnnotateDock, place: str, *paths: Path) -> None:
-    if place == "canvas" and paths[0].is_dir():
-        answer(QtReaderDialog, choose_ours)
     drop(dock if place == "dock" else canvas_of(dock.session.viewer), paths)
 
 
@@ -71,19 +70,22 @@ def settle(dock: AnnotateDock, qtbot: Any) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("which", ["image", "mask", "mask first"])
 def test_an_image_and_its_mask_come_together_and_once(
-    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, place: str, which: str
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, place: str
 ) -> None:
-    folder = make_folder(2)
-    image, mask = folder / "cell00.tif", folder / "cell00_MASK.tif"
-    drop_at(dock, place, *{"image": [image], "mask": [mask], "mask first": [mask, image]}[which])
-    until(qtbot, lambda: dock.session.mask is not None)
-    settle(dock, qtbot)
-    assert names(dock) == ["cell00", "cell00_MASK"]
-    assert [type(layer) for layer in dock.session.viewer.layers] == [Image, Labels]
-    np.testing.assert_array_equal(labels(dock) > 0, tifffile.imread(mask) > 0)
-    assert "cell00.tif" in [entry.name for entry in dock.images.entries()]
+    folder = make_folder(3)
+    for number, which in enumerate(("image", "mask", "mask first")):
+        image, mask = folder / f"cell0{number}.tif", folder / f"cell0{number}_MASK.tif"
+        drop_at(dock, place, *{"image": [image], "mask": [mask], "mask first": [mask, image]}[which])
+        until(qtbot, lambda image=image: image in [mask.editing.document.image for mask in dock.session.masks])
+        settle(dock, qtbot)
+        # what is dropped on the canvas comes beside what is there, on the dock in its place
+        assert names(dock)[-2:] == [f"cell0{number}", f"cell0{number}_MASK"], which
+        assert len(names(dock)) == (2 if place == "dock" else 2 * (number + 1))
+        assert [type(layer) for layer in list(dock.session.viewer.layers)[-2:]] == [Image, Labels]
+        painted = dock.session.masks[-1].editing.labels
+        np.testing.assert_array_equal(painted > 0, tifffile.imread(mask) > 0)
+        assert image.name in [entry.name for entry in dock.images.entries()]
 
 
 @pytest.mark.parametrize("place", PLACES)

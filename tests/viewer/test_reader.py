@@ -46,7 +46,9 @@ def test_only_tiff_files_and_folders_are_ours(make_folder: Callable[..., Path], 
     assert get_reader([]) is None
 
 
-def test_an_image_brings_its_mask(viewer: Any, make_folder: Callable[..., Path]) -> None:
+def test_an_image_brings_its_mask_which_the_session_adopts(
+    viewer: Any, make_folder: Callable[..., Path], qtbot: Any
+) -> None:
     folder = make_folder(2)
     viewer.open(str(folder / "cell00.tif"), plugin=PLUGIN)
     image, mask = viewer.layers
@@ -56,13 +58,8 @@ def test_an_image_brings_its_mask(viewer: Any, make_folder: Callable[..., Path])
     np.testing.assert_array_equal(mask.data, pixels_of(folder / "cell00_MASK.tif") // 255)
     assert isinstance(note_of(mask)["document"], Document)
     assert [role_of(layer) for layer in viewer.layers] == ["image", "mask"]
-
-
-def test_the_session_adopts_what_was_dropped(viewer: Any, make_folder: Callable[..., Path], qtbot: Any) -> None:
-    folder = make_folder(2)
-    viewer.open(str(folder / "cell00.tif"), plugin=PLUGIN)
     qtbot.waitUntil(lambda: len(session_of(viewer).masks) == 1, timeout=5000)
-    assert session_of(viewer).masks[0].layer is viewer.layers[1]
+    assert session_of(viewer).masks[0].layer is mask
 
 
 def test_a_mask_brings_its_image_and_nothing_comes_twice(viewer: Any, make_folder: Callable[..., Path]) -> None:
@@ -77,22 +74,16 @@ def test_a_mask_brings_its_image_and_nothing_comes_twice(viewer: Any, make_folde
     assert names(viewer) == ["cell00", "cell01", "cell01_MASK", "cell00_MASK"]
 
 
-def test_an_image_and_its_mask_given_together_come_once(viewer: Any, make_folder: Callable[..., Path]) -> None:
-    folder = make_folder(1)
-    viewer.open([str(folder / "cell00.tif"), str(folder / "cell00_MASK.tif")], plugin=PLUGIN, stack=True)
+def test_what_is_given_comes_once_with_its_mask_and_planes(viewer: Any, make_folder: Callable[..., Path]) -> None:
+    together, alone, stack = make_folder(1, "together"), make_folder(1, "alone"), make_folder(1, "stack", planes=5)
+    viewer.open([str(together / "cell00.tif"), str(together / "cell00_MASK.tif")], plugin=PLUGIN, stack=True)
     assert names(viewer) == ["cell00", "cell00_MASK"]
-
-
-def test_an_image_without_a_mask_comes_alone(viewer: Any, make_folder: Callable[..., Path]) -> None:
-    folder = make_folder(1)
-    (folder / "cell00_MASK.tif").unlink()
-    viewer.open(str(folder / "cell00.tif"), plugin=PLUGIN)
+    viewer.layers.clear()
+    (alone / "cell00_MASK.tif").unlink()
+    viewer.open(str(alone / "cell00.tif"), plugin=PLUGIN)
     assert names(viewer) == ["cell00"]
-
-
-def test_a_stack_is_one_layer(viewer: Any, make_folder: Callable[..., Path]) -> None:
-    folder = make_folder(1, planes=5)
-    viewer.open(str(folder / "cell00.tif"), plugin=PLUGIN)
+    viewer.layers.clear()
+    viewer.open(str(stack / "cell00.tif"), plugin=PLUGIN)
     assert [layer.data.shape for layer in viewer.layers] == [(5, 48, 40)] * 2
 
 
@@ -154,7 +145,7 @@ def test_large_image_is_opened_lazily_and_its_overview_filled(
     lazy.close()
 
 
-def test_the_window_lives_while_a_file_is_read(viewer: Any, make_folder: Callable[..., Path]) -> None:
+def test_the_window_lives_while_a_file_is_read(qapp: Any) -> None:
     ticks: list[int] = []
     timer = QTimer()
     timer.timeout.connect(lambda: ticks.append(1))
@@ -169,7 +160,7 @@ def test_the_window_lives_while_a_file_is_read(viewer: Any, make_folder: Callabl
     timer.stop()
 
 
-def test_errors_of_work_beside_the_window_arrive(viewer: Any) -> None:
+def test_errors_of_work_beside_the_window_arrive(qapp: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         run_beside_window(lambda: 1 // 0)
 

@@ -238,6 +238,32 @@ def test_ten_thousand_images(images):
     assert images.view.verticalHeader().sectionSize(0) == images.view.verticalHeader().sectionSize(1000)
 
 
+def in_sight(images):
+    """Whether the marked row can be seen as a whole."""
+    return images.view.viewport().rect().contains(images.view.visualRect(images.view.currentIndex()))
+
+
+@pytest.mark.parametrize("row", [0, 40, 99])
+def test_the_current_image_stays_in_sight_when_there_is_less_room(images, qtbot, row):
+    images.setEntries([entry(f"{number:03d}.tif") for number in range(100)])
+    images.resize(340, 700)
+    images.setCurrent(ROOT / f"{row:03d}.tif")
+    qtbot.waitUntil(lambda: in_sight(images))
+    for height in (400, 230, 180):
+        images.resize(340, height)
+        qtbot.waitUntil(lambda height=height: images.height() == height)
+        assert in_sight(images)
+
+
+def test_who_has_scrolled_away_from_the_current_image_stays_there(images, qtbot):
+    images.setEntries([entry(f"{number:03d}.tif") for number in range(100)])
+    images.setCurrent(ROOT / "000.tif")
+    images.view.scrollToBottom()
+    images.resize(340, 300)
+    qtbot.waitUntil(lambda: images.height() == 300)
+    assert not in_sight(images)
+
+
 def test_long_paths_lose_their_folders_first(images):
     metrics = images.fontMetrics()
     text = "a folder with a long name/more of it/cell.tif"

@@ -45,19 +45,17 @@ def test_a_mask_saved_elsewhere_holds_the_class_ids(make_folder: Callable[..., P
     assert (folder / "cell00_MASK.tif").exists()
 
 
-@pytest.mark.parametrize(("largest", "dtype"), [(1, "uint8"), (256, "uint16"), (70_000, "uint32")])
-def test_other_labels_are_written_in_the_smallest_type(viewer: Any, tmp_path: Path, largest: int, dtype: str) -> None:
-    labels = np.zeros((4, 30, 20), np.int64)
-    labels[1, 2, 3] = largest
-    layer = viewer.add_labels(labels)
-    (written,) = layer.save(str(tmp_path / "labels.tif"), plugin=PLUGIN)
-    stored = tifffile.imread(written)
-    assert stored.dtype == dtype
-    np.testing.assert_array_equal(stored, labels)
-    assert read_info(Path(written)).axes == "ZYX"
-
-
-def test_axis_labels_of_a_layer_are_kept(viewer: Any, tmp_path: Path) -> None:
+def test_other_labels_are_written_in_the_smallest_type_with_their_axes(viewer: Any, tmp_path: Path) -> None:
+    for largest, dtype in ((1, "uint8"), (256, "uint16"), (70_000, "uint32")):
+        labels = np.zeros((4, 30, 20), np.int64)
+        labels[1, 2, 3] = largest
+        layer = viewer.add_labels(labels)
+        (written,) = layer.save(str(tmp_path / f"{largest}.tif"), plugin=PLUGIN)
+        stored = tifffile.imread(written)
+        assert stored.dtype == dtype
+        np.testing.assert_array_equal(stored, labels)
+        assert read_info(Path(written)).axes == "ZYX"
+        viewer.layers.clear()
     layer = viewer.add_labels(np.ones((4, 30, 20), np.uint8), axis_labels=("t", "y", "x"))
     (written,) = layer.save(str(tmp_path / "labels.tif"), plugin=PLUGIN)
     assert read_info(Path(written)).axes == "TYX"

@@ -34,7 +34,7 @@ class FolderSettings(QWidget):
     viewChanged = Signal(object)
     """The view options (`ViewOptions`) after a click."""
     ownReaderToggled = Signal(bool)
-    """Whether napari is to open TIFFs with this plugin."""
+    """Whether napari is to open TIFFs and folders with this plugin."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,8 +51,10 @@ class FolderSettings(QWidget):
         for box in (self.zoom_box, self.contrast_box):
             box.clicked.connect(lambda: self.viewChanged.emit(self.viewOptions()))
         self.reader_box = self._check(
-            "Open TIFFs with napari-attnseg",
-            "Let napari open every TIFF with this plugin without asking, so that the mask comes with its image.",
+            "Open TIFFs and folders with napari-attnseg",
+            "Let napari open every TIFF with this plugin without asking, so that the mask comes with its image, and "
+            "every folder, so that its images are listed here.\n.zarr folders, and what you have chosen another reader "
+            "for, stay with their readers. Untick it to drop folders of other kinds on napari.",
         )
         self.reader_box.clicked.connect(self.ownReaderToggled)
         self._lay_out()
@@ -91,11 +93,11 @@ class FolderSettings(QWidget):
         self.contrast_box.setChecked(options.keep_contrast)
 
     def ownReader(self) -> bool:
-        """Return whether napari is to open TIFFs with this plugin."""
+        """Return whether napari is to open TIFFs and folders with this plugin."""
         return bool(self.reader_box.isChecked())
 
     def setOwnReader(self, own: bool) -> None:
-        """Show whether napari opens TIFFs with this plugin; emits nothing."""
+        """Show whether napari opens TIFFs and folders with this plugin; emits nothing."""
         self.reader_box.setChecked(own)
 
     def _make_axes(self) -> None:

@@ -8,23 +8,20 @@ from pathlib import Path
 
 from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QProgressBar,
     QPushButton,
     QSizePolicy,
     QStackedWidget,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_attnseg.annotation.entries import ImageEntry, ImageState
 from napari_attnseg.viewer.widgets.image_choosers import ImageChoosers
-from napari_attnseg.viewer.widgets.image_row import ImageRow
 from napari_attnseg.viewer.widgets.image_table import ENTRY_ROLE, NAME, NOTE, STATE, ImageTable
+from napari_attnseg.viewer.widgets.image_view import ImageView
 
 NO_FOLDER = "Drop a folder of TIFF images here, or open one."
 NO_MATCH = "No image matches the search."
@@ -45,7 +42,7 @@ class ImageList(QWidget):
         self.table = ImageTable(self)
         self.choosers = ImageChoosers()
         self.choosers.changed.connect(self._refresh)
-        self.view = _make_view(self.table)
+        self.view = ImageView(self.table)
         self.view.selectionModel().currentRowChanged.connect(self._on_row)
         self.progress = QProgressBar()
         self._make_pages()
@@ -203,31 +200,6 @@ class ImageList(QWidget):
         self.unmasked_button.setToolTip(
             "Open the next image in the list that has no mask yet." if found else "No other image listed lacks a mask."
         )
-
-
-def _make_view(model: ImageTable) -> QTableView:
-    view = QTableView()
-    view.setModel(model)
-    view.setItemDelegate(ImageRow(view))
-    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    view.setShowGrid(False)
-    view.setWordWrap(False)
-    view.setTabKeyNavigation(False)
-    view.setAccessibleName("Images of the folder")
-    view.setMinimumHeight(96)
-    rows, columns = view.verticalHeader(), view.horizontalHeader()
-    # equal heights, so that no row has to be asked for its own
-    rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-    rows.setDefaultSectionSize(view.fontMetrics().height() + 8)
-    rows.hide()
-    columns.hide()
-    columns.setMinimumSectionSize(20)
-    columns.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-    columns.setSectionResizeMode(STATE, QHeaderView.ResizeMode.Fixed)
-    columns.setSectionResizeMode(NOTE, QHeaderView.ResizeMode.Fixed)
-    return view
 
 
 def _arrow(text: str, tip: str) -> QPushButton:

@@ -43,7 +43,7 @@ class SortBy(StrEnum):
     NAME = "name"
     STATE = "state"
     MODIFIED = "newest"
-    NOTE = "note"
+    NOTE = "unsure"
 
 
 def natural_key(name: str) -> NaturalKey:
