@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
+from napari_attnseg.cli.job_folder import noted, stop_file
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
 from napari_attnseg.errors import AttnSegError, DataError, SaveError
-from napari_attnseg.events import Notice, Progress, Started
+from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
 from napari_attnseg.settings import PredictionSettings, make
 
 
@@ -23,64 +26,134 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         formatter_class=HelpFormatter,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, such as a run's best.safetensors")
-    parser.add_argument("input", type=Path, nargs="+", metavar="INPUT", help="TIFF images and folders of them")
+    # not "*", which is taken to be empty where an option stands between MODEL and INPUT
+    inputs = parser.add_argument(
+        "input", type=Path, nargs="+", default=[], metavar="INPUT", help="TIFF images and folders of them"
+    )
+    listed = parser.add_argument(
+        "--list",
+        type=Path,
+        action=_ListOfInputs,
+        metavar="FILE",
+        help="a text file that names inputs, one a line; no INPUT is needed then",
+    )
+    assert isinstance(listed, _ListOfInputs)
+    listed.inputs = inputs
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if missing")
+    parser.add_argument(
+        "--base", type=Path, metavar="DIR", help="lay out what is written as the images lie below this folder"
+    )
+    parser.add_argument("--job", type=Path, metavar="DIR", help="note events in DIR/events.jsonl, for programs")
     add_settings(parser, PredictionSettings, "prediction")
     parser.set_defaults(command=run)
+
+
+class _ListOfInputs(argparse.Action):
+    """An option that names inputs in the place of the positional ones."""
+
+    inputs: argparse.Action
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: object, option: object = None) -> None:
+        setattr(namespace, self.dest, values)
+        self.inputs.required = False
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; an image that fails is named and the others go on."""
     settings = make(PredictionSettings, given_settings(options))
-    from napari_attnseg.prediction.predictor import Predictor
+    with stop_on_interrupt() as interrupt, shown("Predicting") as shows, noted(options.job, shows) as on_event:
+        asked = stop_file(options.job)
+        try:
+            done, failed = _predict(options, settings, on_event, lambda: interrupt() or asked())
+        except Exception as error:
+            known = isinstance(error, AttnSegError)
+            on_event(Failed(str(error) if known else f"An error of the program: {error!r}.", traceback.format_exc()))
+            raise
+        if interrupt.requested or asked():
+            text = f"Stopped; what was predicted so far is in {options.out}."
+            on_event(Cancelled(text))
+        else:
+            text = f"Wrote {_count(done, 'prediction')} to {options.out}."
+            on_event(Finished(text, {"images": done, "failed": failed}))
+    if interrupt.requested or not failed:
+        print(text)
+        return 130 if interrupt.requested else 0
+    raise AttnSegError(f"{len(failed)} of {done + len(failed)} images could not be predicted: {failed[0]}")
+
+
+def _predict(
+    options: argparse.Namespace,
+    settings: PredictionSettings,
+    on_event: EventHandler,
+    should_stop: Callable[[], bool],
+) -> tuple[int, list[str]]:
+    """Predict all images; return how many were written, and what was wrong with the others."""
+    from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
     from napari_attnseg.prediction.tiling import Stopped
 
+    inputs = [*options.input, *(_listed(options.list) if options.list else ())]
     predictor = Predictor(options.model, settings)
-    images = _images(options.input, predictor.data.mask_suffix)
+    images = _images(inputs, predictor.data.mask_suffix, options.base)
     outputs = _outputs(images, options.out)
     _require_no_annotation(outputs, predictor.data.mask_suffix)
     _make_folders({path.parent for path in outputs.values()}, options.out)
-    failed: list[str] = []
-    with stop_on_interrupt() as interrupt, shown("Predicting") as on_event:
-        on_event(Started(f"Predict {_count(len(images), 'image')} with {options.model}", predictor.compute.description))
-        if settings.attention and not predictor.has_attention:
-            on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
-        began = time.monotonic()
-        for number, image in enumerate(images):
+    on_event(Started(f"Predict {_count(len(images), 'image')} with {options.model}", predictor.compute.description))
+    if settings.attention and not predictor.has_attention:
+        on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
+    began = time.monotonic()
+    done, failed = 0, []
+    for number, image in enumerate(images):
 
-            def on_progress(share: float, number: int = number, image: Path = image) -> None:
-                done = (number + share) / len(images)
-                elapsed = time.monotonic() - began
-                left = elapsed / done - elapsed if done > 0 else None
-                on_event(Progress(done, f"{number + 1} of {len(images)}, {image.name}", seconds_left=left))
+        def on_progress(share: float, number: int = number, image: Path = image) -> None:
+            done = (number + share) / len(images)
+            elapsed = time.monotonic() - began
+            left = elapsed / done - elapsed if done > 0 else None
+            on_event(Progress(done, f"{number + 1} of {len(images)}, {image.name}", seconds_left=left))
 
-            try:
-                predictor.write(predictor.predict_file(image, on_progress, interrupt), outputs[image].parent)
-            except Stopped:
-                break
-            except (DataError, MemoryError) as error:
-                failed.append(str(error) or f"{image.name} is too large for this computer's memory.")
-                on_event(Notice(failed[-1]))
-            if interrupt.requested:
-                break
-    done = len(images) - len(failed)
-    if interrupt.requested:
-        print(f"Stopped; what was predicted so far is in {options.out}.")
-        return 130
-    if failed:
-        raise AttnSegError(f"{len(failed)} of {len(images)} images could not be predicted: {failed[0]}")
-    print(f"Wrote {_count(done, 'prediction')} to {options.out} in {time.monotonic() - began:.1f} s.")
-    return 0
+        try:
+            predictor.write(predictor.predict_file(image, on_progress, should_stop), outputs[image].parent)
+            done += 1
+        except Stopped:
+            break
+        except (DataError, MemoryError) as error:
+            failed.append(str(error) or f"{image.name} is too large for this computer's memory.")
+            on_event(Notice(failed[-1]))
+        if should_stop():
+            break
+    return done, failed
 
 
-def _images(inputs: list[Path], mask_suffix: str) -> dict[Path, Path]:
-    """Return each image with the folder that it was found below."""
+def _listed(path: Path) -> list[Path]:
+    """Read a list of inputs.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"The list {path} cannot be read ({error}); expected a text file with a path a line."
+        ) from error
+    return [Path(line.strip()) for line in lines if line.strip()]
+
+
+def _images(inputs: list[Path], mask_suffix: str, base: Path | None) -> dict[Path, Path]:
+    """Return each image with the folder that it lies below: `base`, else where it was found."""
     found: dict[Path, Path] = {}
     for source in inputs:
         below = source if source.is_dir() else source.parent
+        if base is not None and source.is_relative_to(base):
+            below = base
         found |= {pair.image: below for pair in find_pairs(source, mask_suffix).pairs}
     if not found:
-        raise DataError(f"There are no TIFF images in {', '.join(map(str, inputs))}.")
+        raise DataError(
+            f"There are no TIFF images in {', '.join(map(str, inputs))}."
+            if inputs
+            else "There is nothing to predict; name TIFF images or folders, or give a list with --list."
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""What happens when the window closes with masks that are not saved."""
+"""What happens when the window closes with masks that are not saved, or while a training is running."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_attnseg.viewer.questions import ask_close
+from napari_attnseg.viewer.questions import ask_close, ask_training
 from napari_attnseg.viewer.saving import names_of
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session import Session
 
 LONGEST_SAVE = 600_000  # milliseconds that closing waits for masks to be written
+LONGEST_STOP = 40_000  # milliseconds that closing waits for a training to save
 
 
 class _Guard(QObject):
@@ -45,10 +46,35 @@ class _Guard(QObject):
             if answer == "cancel" or (answer == "save" and not self._save_all()):
                 event.ignore()
                 return True
+        if not self._may_leave_training():
+            event.ignore()
+            return True
         # napari may still ask, and be told to stay: the session ends when the window is hidden
         self._session.is_closing = True
         QTimer.singleShot(0, self._stay)
         return False
+
+    def _may_leave_training(self) -> bool:
+        """Ask what becomes of a running training; return whether the window may close."""
+        if not self._session.is_training:
+            return True
+        answer = ask_training(self._window)
+        if answer == "stop":
+            self._end_training()
+        return answer != "cancel"
+
+    def _end_training(self) -> None:
+        """Stop the training, which may be starting just now, and wait until it has saved."""
+        run, loop = self._session.learning.training.run, QEventLoop()
+        longest = QTimer(loop)
+        longest.setSingleShot(True)
+        longest.timeout.connect(loop.quit)
+        longest.start(LONGEST_STOP)
+        run.ended.connect(loop.quit)
+        run.stop()
+        while run.is_active and longest.isActive():
+            loop.exec_()
+        run.ended.disconnect(loop.quit)
 
     def _stay(self) -> None:
         if not self._ended:

@@ -98,7 +98,7 @@ def image_layers(
             "metadata": {KEY: note},
             **placed,
         }
-        layers.append((_data([_showable(level) for level in levels], loaded.lazy), options, "image"))
+        layers.append((_data([showable(level) for level in levels], loaded.lazy), options, "image"))
     return layers
 
 
@@ -200,7 +200,7 @@ def _converted(pixels: Any, convert: Callable[[Array], Array], dtype: type[Any])
     return pixels.map_blocks(convert, dtype=dtype)
 
 
-def _showable(pixels: Any) -> Any:
+def showable(pixels: Any) -> Any:
     """Turn number types that napari does not draw into ones that it does."""
     if pixels.dtype == np.bool_:
         return _converted(pixels, lambda part: part.view(np.uint8), np.uint8)

@@ -45,3 +45,20 @@ def ask_close(parent: QWidget | None, names: Sequence[str]) -> Literal["save", "
     if box.clickedButton() is save:
         return "save"
     return "keep" if box.clickedButton() is keep else "cancel"
+
+
+def ask_training(parent: QWidget | None) -> Literal["go on", "stop", "cancel"]:
+    """Ask what becomes of a training that is running when the window closes."""
+    box = QMessageBox(QMessageBox.Icon.Question, "Let the training go on?", "A training is running.", parent=parent)
+    box.setInformativeText(
+        "It can go on without napari; when you open this folder again, the Train dock shows how far it is.\n"
+        "Stopped, what it has learnt so far is kept."
+    )
+    go_on = box.addButton("Let it go on", QMessageBox.ButtonRole.AcceptRole)
+    stop = box.addButton("Stop and keep", QMessageBox.ButtonRole.DestructiveRole)
+    box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(go_on)
+    box.exec_()
+    if box.clickedButton() is go_on:
+        return "go on"
+    return "stop" if box.clickedButton() is stop else "cancel"

@@ -1,4 +1,4 @@
-"""The keys of the Annotate dock, beside those of napari.
+"""The keys of the docks, beside those of napari.
 
 napari's File menu has Ctrl+S for its dialog. While one of our masks is selected the key is ours, and saves the mask.
 """
@@ -52,6 +52,14 @@ KEYS: Mapping[str, Key] = {
     "snap": Key("Shift+N", "snap: click to take the region of like intensity"),
 } | {f"class_{number}": Key(f"Alt+{number}", f"paint with class {number}") for number in range(1, 10)}
 
+PREDICT_KEYS: Mapping[str, Key] = {
+    "predict": Key("Shift+P", "predict this image"),
+    "all": Key("Shift+A", "accept all of the prediction"),
+    "empty": Key("Shift+E", "accept where the mask is empty"),
+    "region": Key("Shift+T", "make the area under the mouse as predicted"),
+    "next": Key("Shift+Enter", "accept all, save, and open the next image"),
+}
+
 CORRECTIONS = (
     "fill_holes", "remove_small", "keep_largest", "smooth", "grow", "shrink",
     "copy_previous", "copy_next", "interpolate",
@@ -95,6 +103,19 @@ def bind_layer_keys(layer: Labels, fixing: Fixing, panel: FixPanel) -> None:
         layer.bind_key(sequence, _corrector(name, fixing, panel), overwrite=True)
     snap = KEYS["snap"].sequence.replace("+", "-")
     layer.bind_key(snap, lambda _: panel.setSnap(not fixing.is_snapping), overwrite=True)
+
+
+def bind_predict_keys(layer: Labels, actions: Mapping[str, Callable[[], object]]) -> None:
+    """Bind the keys of the Predict dock to a mask's layer, by the names of `PREDICT_KEYS`."""
+    for name, action in actions.items():
+        layer.bind_key(PREDICT_KEYS[name].sequence.replace("+", "-"), _caller(action), overwrite=True)
+
+
+def _caller(action: Callable[[], object]) -> Callable[[Labels], None]:
+    def call(layer: Labels) -> None:
+        action()
+
+    return call
 
 
 def _corrector(name: str, fixing: Fixing, panel: FixPanel) -> Callable[[Labels], None]:

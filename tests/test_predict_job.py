@@ -1,0 +1,155 @@
+"""`napari-attnseg predict` as a job: inputs from a list, folders laid out anew, events in a file, stopped by a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_attnseg.cli import main
+from napari_attnseg.events import Cancelled, Event, Failed, Finished, Notice, Progress, Started, event_from_json
+from napari_attnseg.jobs import start
+from tests.prediction.test_predictor import model
+
+ENDS = Finished | Cancelled | Failed
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    return model(tmp_path / "model.safetensors")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Return a folder with three images, one of them in a folder of its own."""
+    folder = tmp_path / "images"
+    (folder / "late").mkdir(parents=True)
+    for name in ("a.tif", "b.tif", "late/c.tif"):
+        tifffile.imwrite(folder / name, np.random.default_rng(1).integers(0, 255, (40, 40), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    folder = tmp_path / "job"
+    folder.mkdir()
+    return folder
+
+
+def listed(tmp_path: Path, *paths: Path) -> Path:
+    found = tmp_path / "images.txt"
+    found.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
+    return found
+
+
+def events(job: Path) -> list[Event]:
+    found = [event_from_json(line) for line in (job / "events.jsonl").read_text().splitlines()]
+    assert None not in found
+    return [event for event in found if event is not None]
+
+
+def arguments(network: Path, out: Path, *more: object) -> list[str]:
+    return [str(part) for part in ("predict", network, *more, "--out", out, "--device", "cpu")]
+
+
+def test_a_list_is_laid_out_below_a_base_and_ends_in_one_event(
+    network: Path, images: Path, job: Path, tmp_path: Path
+) -> None:
+    names = listed(tmp_path, images / "a.tif", images / "late" / "c.tif")
+    code = main(arguments(network, tmp_path / "out", "--list", names, "--base", images, "--job", job))
+    assert code == 0
+    written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.tif"))
+    assert written == ["a_PRED.tif", "late/c_PRED.tif"]
+    found = events(job)
+    assert isinstance(found[0], Started)
+    assert any(isinstance(event, Progress) and "2 of 2, c.tif" in event.message for event in found)
+    assert [type(event) for event in found if isinstance(event, ENDS)] == [Finished]
+    end = found[-1]
+    assert isinstance(end, Finished)
+    assert end.results == {"images": 2, "failed": []}
+
+
+@pytest.mark.parametrize("first", ["inputs", "options"])
+def test_inputs_may_stand_before_or_after_the_options(network: Path, images: Path, tmp_path: Path, first: str) -> None:
+    options = ["--out", str(tmp_path / "out"), "--device", "cpu"]
+    inputs = [str(images / "a.tif"), str(images / "b.tif")]
+    assert main(["predict", str(network), *(inputs + options if first == "inputs" else options + inputs)]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_no_input_at_all_is_wrong_usage(network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments(network, tmp_path / "out"))
+    assert "INPUT" in capsys.readouterr().err
+
+
+def test_without_a_base_each_image_is_written_to_the_top(network: Path, images: Path, tmp_path: Path) -> None:
+    names = listed(tmp_path, images / "late" / "c.tif")
+    assert main(arguments(network, tmp_path / "out", "--list", names)) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["c_PRED.tif"]
+
+
+def test_a_bad_image_is_noted_and_the_others_are_predicted(
+    network: Path, images: Path, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "b.tif").write_bytes(b"II*\0 and no more")
+    assert main(arguments(network, tmp_path / "out", images, "--job", job)) == 1
+    assert "b.tif" in capsys.readouterr().err
+    found = events(job)
+    end = found[-1]
+    assert isinstance(end, Finished)
+    assert end.results["images"] == 2
+    assert "b.tif" in end.results["failed"][0]
+    assert any(isinstance(event, Notice) and "b.tif" in event.message for event in found)
+
+
+@pytest.mark.parametrize("what", ["list", "model", "nothing"])
+def test_what_is_missing_fails_with_a_sentence(
+    network: Path, images: Path, job: Path, tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"list": tmp_path / "gone.txt", "model": listed(tmp_path, images / "a.tif"), "nothing": listed(tmp_path)}
+    used = tmp_path / "gone.safetensors" if what == "model" else network
+    assert main(arguments(used, tmp_path / "out", "--list", names[what], "--job", job)) == 1
+    sentence = {"list": "gone.txt cannot be read", "model": "gone.safetensors", "nothing": "nothing to predict"}[what]
+    assert sentence in capsys.readouterr().err
+    (end,) = events(job)
+    assert isinstance(end, Failed)
+    assert sentence in end.message
+
+
+def test_a_stop_file_ends_it_and_what_is_written_stays(network: Path, images: Path, job: Path, tmp_path: Path) -> None:
+    for number in range(200):
+        tifffile.imwrite(images / f"more{number:03d}.tif", np.zeros((96, 96), np.uint8))
+    command = [sys.executable, "-m", "napari_attnseg", *arguments(network, tmp_path / "out", images, "--job", job)]
+    child = start(command, folder=job)
+    end = time.monotonic() + 100
+    seen: list[Event] = []
+    while child.state == "running" and time.monotonic() < end:
+        seen += child.poll()
+        done = list((tmp_path / "out").glob("*_PRED.tif"))
+        if done and not (job / "stop").exists():
+            (job / "stop").touch()  # the file alone, as on Windows
+        time.sleep(0.02)
+    assert child.state == "cancelled"
+    assert [type(event) for event in seen if isinstance(event, ENDS)] == [Cancelled]
+    assert 0 < len(list((tmp_path / "out").glob("*_PRED.tif"))) < 200
+
+
+def test_a_stop_file_of_an_earlier_job_stops_nothing(network: Path, images: Path, job: Path, tmp_path: Path) -> None:
+    (job / "stop").touch()
+    os.utime(job / "stop", (1e9, 1e9))
+    assert main(arguments(network, tmp_path / "out", images, "--job", job)) == 0
+    assert json.loads((job / "events.jsonl").read_text().splitlines()[-1])["kind"] == "finished"
+
+
+def test_a_job_folder_that_cannot_be_written_to_gets_a_sentence(
+    network: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(network, tmp_path / "out", images, "--job", tmp_path / "no" / "where")) == 1
+    assert "cannot be written" in capsys.readouterr().err
