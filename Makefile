@@ -4,19 +4,27 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 # the screen in memory that pytest-xvfb starts; its own default has 800 x 600 pixels of 16 bits
 SCREEN := -o xvfb_width=1280 -o xvfb_height=1024 -o xvfb_colordepth=24
+# how long the training in the pictures takes; on a busy machine more
+MINUTES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench screenshots clean
+.PHONY: help demo test test-engine test-pyqt5 test-pyqt6 check bench screenshots clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 15
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 19
 
-demo: $(READY) ## train, evaluate and predict on sample_data, and write demo/
+demo: $(READY) ## train, evaluate and predict on sample_data, write demo/, and show it in napari where there is a display
 	$(VENV)/bin/napari-attnseg demo --out demo
 
 test: $(READY) ## run all tests, and those of the viewer on PyQt5 and again on PyQt6
-	QT_API=pyqt5 PYTEST_QT_API=pyqt5 $(PY) -m pytest $(SCREEN)
-	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(PY) -m pytest $(SCREEN) tests/viewer
+	@echo 'Two parts at a time run side by side; what a part says comes when it is done, after some minutes.'
+	@$(MAKE) --no-print-directory -j2 --output-sync=line test-pyqt5 test-engine test-pyqt6
+
+# Each waits a lot and keeps one core busy at most.
+test-engine: $(READY)
+	$(PY) -m pytest --ignore=tests/viewer
+test-pyqt5 test-pyqt6: test-%: $(READY)
+	QT_API=$* PYTEST_QT_API=$* $(PY) -m pytest $(SCREEN) tests/viewer
 
 check: $(READY) ## ruff, mypy, import-linter, and npe2 where there is a manifest
 	$(PY) -m ruff check .
@@ -28,9 +36,9 @@ check: $(READY) ## ruff, mypy, import-linter, and npe2 where there is a manifest
 bench: $(READY) ## measure training and inference, and print a table
 	$(PY) -m benchmarks.run
 
-screenshots: $(READY) ## take the README's pictures of the Annotate dock, and in light colours build/screenshots
-	QT_API=pyqt6 xvfb-run -a -s '-screen 0 1280x800x24' $(PY) scripts/make_screenshots.py
-	QT_API=pyqt6 xvfb-run -a -s '-screen 0 1280x800x24' $(PY) scripts/make_screenshots.py --theme light --out build/screenshots
+screenshots: $(READY) ## take the README's pictures of the docks, with real trainings, and in light colours build/screenshots
+	QT_API=pyqt6 xvfb-run -a -s '-screen 0 1280x800x24' $(PY) scripts/make_screenshots.py --minutes $(MINUTES)
+	QT_API=pyqt6 xvfb-run -a -s '-screen 0 1280x800x24' $(PY) scripts/make_screenshots.py --minutes $(MINUTES) --theme light --out build/screenshots
 
 clean: ## remove the virtual environment, caches and what the demo wrote
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

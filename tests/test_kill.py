@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def require_whole(run: Path) -> None:
 def until_first_progress(child: subprocess.Popen[str]) -> None:
     assert child.stdout is not None
     for line in child.stdout:
-        if '"batch' in line or "batch " in line or '"epoch_end"' in line:
+        if re.search(r'"message": "epoch \d+, batch', line) or '"epoch_end"' in line:  # something has been learnt
             return
 
 
