@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
     from napari_attnseg.prediction.figures import Example
     from napari_attnseg.prediction.predictor import Predictor
 
+WINDOW = "NAPARI_ATTNSEG_DEMO_WINDOW"
+"""The environment variable that, set to 1, lets the demo open napari where nobody sits at a terminal."""
 _MARK = "demo.txt"
 _OURS = (
     _MARK,
@@ -91,7 +98,29 @@ def run(options: argparse.Namespace) -> int:
         ("run/best.safetensors", "the model"),
     ):
         print(f"  {options.out / name}  {what}")
-    return 0
+    return _look_in_napari(data, result.folder.best)
+
+
+def _look_in_napari(data: Path, model: Path) -> int:
+    """Open the images in napari with what the model finds, or say in a line how to; return the exit code."""
+    command = [sys.executable, "-m", "napari_attnseg.viewer.demo", str(data), str(model)]
+    missing = missing_for_a_window()
+    if missing:
+        print(f"Look at it in napari, {missing}: {shlex.join(command)}", flush=True)
+        return 0
+    print("Opening napari with the model's outlines and the areas it looks at; close its window to end.", flush=True)
+    return subprocess.run(command, check=False).returncode
+
+
+def missing_for_a_window() -> str:
+    """Return what it takes to open napari now; '' if nothing is missing."""
+    if find_spec("napari") is None:
+        return "once it is installed (pip install 'napari-attnseg[viewer]')"
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "where there is a display"
+    if not sys.stdout.isatty() and os.environ.get(WINDOW) != "1":
+        return "by this command"
+    return ""
 
 
 def _clear(out: Path) -> None:
