@@ -1,7 +1,8 @@
-"""`python -m benchmarks.run [network] [help] [memory] [viewer] [quality --data DIR]`: measure and print a table.
+"""`python -m benchmarks.run [PART ...]`: network, help, memory, viewer, learning, quality, warm, fine-tune.
 
-`network` needs MONAI (`pip install -c constraints.txt monai`). `quality` needs a folder with `train` and `val`, such as
-the 2018 Data Science Bowl's nuclei as pairs. `make bench` measures all that can be.
+Measures and prints a table. `network` needs MONAI (`pip install -c constraints.txt monai`). `quality` needs a folder
+with `train` and `val`, such as the 2018 Data Science Bowl's nuclei as pairs; `warm` needs a model file, and images of
+its kind; `fine-tune` needs `train` and `valid` with nuclei of several kinds. `make bench` measures all that can be.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 
 from napari_attnseg.models.device import choose_compute
 
-PARTS = ("network", "help", "memory", "viewer", "quality")
+PARTS = ("network", "help", "memory", "viewer", "learning", "quality", "warm", "fine-tune")
 MEMORY_PROBE = (
     "import resource, sys; from napari_attnseg.cli import main; code = main(sys.argv[1:]);"
     "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
@@ -35,16 +36,24 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, help="for quality: a folder with the sub-folders train and val; for viewer: what to list"
     )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="for warm: a model file, and --data are images for it; for fine-tune: what to start from",
+    )
     parser.add_argument("--other", type=Path, help="for quality: further annotated images to score on")
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 3.0])
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    parts = options.parts or [part for part in PARTS if part != "quality" or options.data]
+    needs = {"quality": options.data, "fine-tune": options.data, "warm": options.data and options.model}
+    parts = options.parts or [part for part in PARTS if needs.get(part, True)]
     print(
         f"{_processor()}, {torch.get_num_threads()} threads; {choose_compute().description}; torch {torch.__version__}"
     )
     for part in parts:
-        {"network": _network, "help": _help, "memory": _memory, "viewer": _viewer, "quality": _quality}[part](options)
+        measured = {"network": _network, "help": _help, "memory": _memory, "viewer": _viewer}
+        measured |= {"learning": _learning}
+        (measured | {"quality": _quality, "fine-tune": _fine_tune, "warm": _warm})[part](options)
 
 
 def _network(options: argparse.Namespace) -> None:
@@ -102,6 +111,24 @@ def _viewer(options: argparse.Namespace) -> None:
     measure(options.data, options.rounds)
 
 
+def _learning(options: argparse.Namespace) -> None:
+    """What a user of the viewer waits for around a training; see `benchmarks.viewer_learning`."""
+    from benchmarks.viewer import measure_learning
+
+    print("| around a training | median | 99 of 100 are faster than |")
+    measure_learning(options.data, max(1, options.rounds // 3))
+
+
+def _warm(options: argparse.Namespace) -> None:
+    """What a user waits for a prediction; see `benchmarks.warm`."""
+    if options.data is None or options.model is None:
+        print("warm: give --model and --data")
+        return
+    from benchmarks.warm import measure
+
+    measure(options.model, options.data, options.rounds)
+
+
 def _quality(options: argparse.Namespace) -> None:
     """F1 after some minutes of training, on images that were neither trained on nor used to choose the model."""
     if options.data is None:
@@ -118,6 +145,22 @@ def _quality(options: argparse.Namespace) -> None:
                 print(
                     f"| {minutes:g} min, {found['images']} images of {data.name} | mean F1 {found['mean']['f1']:.4f} |"
                 )
+
+
+def _fine_tune(options: argparse.Namespace) -> None:
+    """Five images of a new kind; see `benchmarks.fine_tune`."""
+    if options.data is None:
+        print("fine-tune: give --data, a folder with train and valid")
+        return
+    from benchmarks.fine_tune import measure
+
+    gain = measure(options.data, options.model, max(options.minutes))
+    soon = "never" if gain.seconds is None else f"after {gain.seconds:.0f} s"
+    print(
+        f"| fine-tuned on 5 images of a new kind | better on held-out ones {soon}, all in {gain.total_seconds:.0f} s |"
+    )
+    print(f"| F1 on the new kind | {gain.new_before:.3f} before, {gain.new_after:.3f} after |")
+    print(f"| F1 on the old kind | {gain.old_before:.3f} before, {gain.old_after:.3f} after |")
 
 
 def _us(*arguments: object) -> list[str]:

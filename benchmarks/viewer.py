@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks import viewer_data as make
 
-IMAGES, SIDE, LARGE, PLANES = 670, 1024, 20_000, 200
+IMAGES, SIDE, LARGE, PLANES, LEARNT = 670, 1024, 20_000, 200, 40
 
 
 def measure(data: Path | None, rounds: int) -> None:
@@ -43,6 +43,23 @@ def measure(data: Path | None, rounds: int) -> None:
         _print_brush(folder)
         _print_large(folder)
         _print_planes(folder)
+
+
+def measure_learning(data: Path | None, rounds: int) -> None:
+    """Print what is waited for around a training, as rows of a table; see `measure`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = []
+        for number in range(rounds):
+            make.folder_of(data, folder / f"learn{number}", LEARNT)
+            found.append(_run("learning", folder / f"learn{number}", folder))
+        torch = "torch imported" if any(one["torch"] for one in found) else "no torch"
+        _row(f"from the click on Train to the first progress ({torch})", [one["started"] for one in found])
+        _row("a move of the brush while a training runs", [t for one in found for t in one["training"]])
+        _row("a move of the brush while it is paused", [t for one in found for t in one["paused"]])
+        _row("from the click on Stop to saved and ended", [one["stopped"] for one in found])
+        _row("first prediction after a training, drawn", [one["first"] for one in found])
+        _row("further predictions, drawn", [t for one in found for t in one["others"]])
 
 
 def _print_opening(folder: Path, data: Path | None, rounds: int) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import tifffile
 from qtpy.QtWidgets import QWidget
 
+from benchmarks.viewer_learning import learning
 from benchmarks.viewer_window import Annotating, Window, wave
 
 Found = dict[str, Any]
@@ -150,7 +151,7 @@ def _leave(window: Annotating) -> None:
 
 
 PARTS: dict[str, Callable[[Path], Found]] = {
-    part.__name__: part for part in (dock, listing, leafing, brush, large, planes)
+    part.__name__: part for part in (dock, listing, leafing, brush, large, planes, learning)
 }
 
 if __name__ == "__main__":
