@@ -203,12 +203,13 @@ class Training(QObject):
         folder = self._session.folder
         if folder is None or (self._models is not None and self._models.folder is folder):
             return
-        if self._models is None or self._models.folder.root != folder.root:
+        is_other = self._models is None or self._models.folder.root != folder.root
+        self._models = FolderModels(folder)  # first: what is quick in the background is handed over at once
+        if is_other:
             self.last = None
             self.models = Models()
             self.run.find(folder.root)
             self._catch_up(folder)
-        self._models = FolderModels(folder)
         self.refresh_models()
 
     def _catch_up(self, folder: AnnotationFolder) -> None:
