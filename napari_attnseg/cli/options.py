@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from napari_attnseg.settings import option_name
+from napari_attnseg.settings.declared import LIMITS, extra, inner_type, limits, option_name
 
 Commands = argparse._SubParsersAction  # the only name that argparse has for it
 
@@ -30,11 +29,11 @@ def add_settings(
     """Add an option for each setting of `kind`, with its limits, unit and default in the help."""
     group = parser.add_argument_group(title)
     for name, info in kind.model_fields.items():
-        if name in without or _extra(info).get("derived"):
+        if name in without or extra(info).get("derived"):
             continue
         option = option_name(name, info)
         keywords: dict[str, Any] = {"dest": f"setting_{option}", "default": None, "help": _help(info)}
-        inner = _inner(info.annotation)
+        inner = inner_type(info.annotation)
         choices = typing.get_args(inner) if typing.get_origin(inner) is typing.Literal else ()
         if inner is bool:
             keywords["action"] = argparse.BooleanOptionalAction
@@ -57,19 +56,6 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _extra(info: FieldInfo) -> dict[str, Any]:
-    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-
-
-def _inner(annotation: Any) -> Any:
-    """Return the type without `None` and without validators."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        annotation = next(item for item in typing.get_args(annotation) if item is not type(None))
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation = typing.get_args(annotation)[0]
-    return annotation
-
-
 def _parser_of(kind: Any) -> Any:
     return kind if kind in (int, float, Path) else str
 
@@ -83,10 +69,9 @@ def _help(info: FieldInfo, choices: Sequence[str] = ()) -> str:
     notes = []
     if choices:
         notes.append(f"one of {', '.join(choices)}")
-    limits = _limits(info)
-    if limits:
-        notes.append(limits)
-    unit = _extra(info).get("unit")
+    if limits(info):
+        notes.append(_limits(info))
+    unit = extra(info).get("unit")
     default = info.get_default()
     if default is not None:
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
@@ -98,8 +83,5 @@ def _help(info: FieldInfo, choices: Sequence[str] = ()) -> str:
 
 
 def _limits(info: FieldInfo) -> str:
-    found = {
-        name: getattr(item, name) for item in info.metadata for name in ("ge", "gt", "le", "lt") if hasattr(item, name)
-    }
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    return ", ".join(f"{word} {found[name]:g}" for name, word in words.items() if name in found)
+    found = limits(info)
+    return ", ".join(f"{word} {found[name]:g}" for name, word in LIMITS.items() if name in found)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.settings import PredictionSettings, RunSettings, make
-from napari_attnseg.viewer.widgets.setting_text import extra, inner_type, limits
+from napari_attnseg.settings.declared import extra, inner_type, limits
 from napari_attnseg.viewer.widgets.settings_form import SettingsForm
 from tests.viewer.narrow import wheel
 

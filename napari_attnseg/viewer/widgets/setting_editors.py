@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSpinBox, QWidget
 
+from napari_attnseg.settings.declared import inner_type, limits, may_be_unset
 from napari_attnseg.viewer.widgets.setting_fields import (
     ChoiceEditor,
     FolderEditor,
@@ -20,7 +21,7 @@ from napari_attnseg.viewer.widgets.setting_fields import (
     TextEditor,
     TickEditor,
 )
-from napari_attnseg.viewer.widgets.setting_text import inner_type, limits, may_be_unset, short_unit, unset_text
+from napari_attnseg.viewer.widgets.setting_text import short_unit, unset_text
 
 _MOST = 2**31 - 1  # that a spin box can hold
 _SMALL = 0.02  # a default so small a share of the highest value is not reached by steps of a twentieth

@@ -13,9 +13,9 @@ from superqt import QCollapsible
 
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.settings import make
+from napari_attnseg.settings.declared import extra
 from napari_attnseg.viewer.widgets.folded import folded
 from napari_attnseg.viewer.widgets.setting_row import SettingRows
-from napari_attnseg.viewer.widgets.setting_text import extra
 
 
 class SettingsForm(QWidget):

@@ -1,0 +1,104 @@
+"""How the network learns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from napari_attnseg.settings.computing import DeviceName, PrecisionName
+from napari_attnseg.settings.declared import Settings, extra_data
+
+LossName = Literal["dice", "jaccard", "bce", "focal", "dice_focal", "dice_bce"]
+
+
+class TrainingSettings(Settings):
+    """How the network learns."""
+
+    loss: LossName = Field(
+        "dice_bce",
+        title="Loss",
+        description="What is made small: Dice, Jaccard, (binary) cross-entropy, focal, or a sum of two.",
+        json_schema_extra=extra_data(basic=True),
+    )
+    epochs: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        title="Epochs",
+        description="Rounds of training; after each the held-out images are scored.",
+        json_schema_extra=extra_data(basic=True),
+    )
+    max_minutes: float | None = Field(
+        None,
+        gt=0,
+        title="Time limit",
+        description="Stop after this time, scoring and saving included; the learning rate falls over this time.",
+        json_schema_extra=extra_data("minutes", basic=True),
+    )
+    steps_per_epoch: int | None = Field(
+        None,
+        ge=1,
+        title="Batches an epoch",
+        description="Unset: as many as it takes to see about every pixel once, from 20 to 500.",
+    )
+    patch_size: int = Field(
+        64,
+        ge=16,
+        le=2048,
+        title="Patch size",
+        description="Side of the squares that are learnt from, after a random zoom out; larger ones suit large objects "
+        "and long trainings.",
+        json_schema_extra=extra_data("pixels"),
+    )
+    batch_size: int = Field(16, ge=1, le=1024, title="Batch size", description="Patches in one training step.")
+    learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate", description="The highest one, after warm-up.")
+    weight_decay: float = Field(1e-2, ge=0, le=1, title="Weight decay", description="AdamW's weight decay.")
+    warmup: float = Field(
+        0.05, ge=0, lt=1, title="Warm-up", description="Share of the training over which the learning rate rises."
+    )
+    ema: float = Field(
+        0.98,
+        ge=0,
+        lt=1,
+        title="Weight averaging",
+        description="Decay of the moving average of the weights that is scored and saved; 0 turns it off.",
+    )
+    patience: int = Field(
+        0,
+        ge=0,
+        title="Early stopping",
+        description="Stop after this many epochs without a better score; 0 never stops early.",
+        json_schema_extra=extra_data("epochs"),
+    )
+    augmentation: Literal["none", "default", "strong"] = Field(
+        "default",
+        title="Augmentation",
+        description="Random changes of image and mask: rotation, scale, brightness, contrast and noise.",
+    )
+    flips: Literal["auto", "on", "off"] = Field(
+        "auto",
+        title="Flips",
+        description="Mirror and turn patches by quarters. Auto: on for binary masks, off with several classes, which "
+        "may differ by side, as a left and a right kidney do.",
+    )
+    foreground: float = Field(
+        0.5, ge=0, le=1, title="Foreground patches", description="Share of patches centred on an annotated object."
+    )
+    focus_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Edited images",
+        description="Share of the patches from the images to concentrate on, those edited since the last training; the "
+        "rest comes from all others, so that what was learnt from them is kept.",
+    )
+    seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed", description="Seed of everything random.")
+    device: DeviceName = Field(
+        "auto", title="Device", description="Where to compute; auto takes a GPU if there is one."
+    )
+    precision: PrecisionName = Field(
+        "auto",
+        title="Precision",
+        description="Number type of the heavy arithmetic; auto takes 16 bit where the device gains from it.",
+    )
