@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ class Background(QObject):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="attnseg")
         self._pending: set[Future[Any]] = set()
         self._closed = False
-        self._arrived.connect(self._hand_over)
+        # queued: what is done before its callback is attached is handed over later too, never inside `run`
+        self._arrived.connect(self._hand_over, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
