@@ -44,6 +44,7 @@ class TrainDock(QWidget):
         self.training, self.predicting = learning.training, learning.predicting
         self.facts: TrainingFacts | None = None
         self.is_gpu = False
+        self._root: Path | None = None
         self._has_learnt = False
         self._make_widgets()
         self._lay_out()
@@ -111,7 +112,10 @@ class TrainDock(QWidget):
     # What there is to learn from
 
     def _show_folder(self) -> None:
-        self.banner.tell("training", "")
+        root = self.session.folder.root if self.session.folder is not None else None
+        if root != self._root:  # else it was read anew, and the news still holds
+            self._root = root
+            self.banner.tell("training", "")
         self._show_models()
         self._look()
 
