@@ -138,6 +138,8 @@ def test_stopped_by_closing_the_next_viewer_takes_its_model(
     until(qtbot, lambda: second.predict.model == run / "best.safetensors")
     until(qtbot, lambda: "has ended since" in second.train.banner.text())
     assert not second.train.training.run.is_active
+    second.session.folder_changed.emit()  # such as after the folder is read in another way
+    assert "has ended since" in second.train.banner.text(), "news hold until another folder is opened"
 
 
 def test_staying_leaves_everything_as_it_is(
