@@ -127,15 +127,15 @@ class PredictionLayers:
         place = {name: getattr(below, name) for name in ("scale", "translate", "units", "axis_labels")}
         layer = self._layers.get(key)
         if layer is not None and layer in self._viewer.layers and layer.ndim == np.ndim(part.data):
-            if layer.data is not part.data:
-                layer.data = part.data
-            else:
+            if _is_same(layer.data, part.data):
                 layer.refresh()
+            else:
+                layer.data = part.data
             for name, value in {**options, **place}.items():
                 if not np.array_equal(getattr(layer, name), value):
                     setattr(layer, name, value)
-            if isinstance(layer, Image):
-                layer.contrast_limits = _limits(part, found)
+            if isinstance(layer, Image) and tuple(layer.contrast_limits) != (limits := _limits(part, found)):
+                layer.contrast_limits = limits
             return
         if layer is not None:
             self._remove(key)
@@ -164,6 +164,14 @@ class PredictionLayers:
             layer.metadata = {KEY: layer.metadata[KEY] | {"classes": classes}}
 
 
+def _is_same(shown: Any, wanted: Any) -> bool:
+    """Whether two arrays are one piece of memory, whose values may have changed: drawing it anew is enough then."""
+    if not (isinstance(shown, np.ndarray) and isinstance(wanted, np.ndarray)):
+        return shown is wanted
+    one, other = shown.__array_interface__, wanted.__array_interface__
+    return all(one[name] == other[name] for name in ("data", "shape", "typestr", "strides"))
+
+
 def _limits(part: Part, found: PredictedImage) -> tuple[float, float]:
     """Return the values to show as dark and bright; of attention it is the differences that tell where a gate looks."""
     if part.role != "attention":
@@ -186,7 +194,7 @@ def _parts(found: PredictedImage, look: Look) -> list[Part]:
         parts.append(Part("uncertainty", 0, f"{stem} uncertainty", showable(found.uncertainty)))
     gates = len(found.attention)
     for number in range(gates):
-        end = {0: " (deepest)", gates - 1: " (finest)"}.get(number, "")
+        end = {0: " (deepest)", gates - 1: " (finest)"}.get(number, "") if gates > 1 else ""
         parts.append(
             Part("attention", number, f"{stem} attention {number + 1}{end}", showable(found.attention[number]))
         )

@@ -115,8 +115,16 @@ def test_layers_and_controls(docks: Docks, qtbot: Any, tmp_path: Path, trained: 
     predicted(docks, qtbot)
     count = len(viewer.layers)
     assert count == 6, "how unsure it is is computed only where that is wished"
+    drawn, replaced = [], []
+    dock.layers.boxes["probability"].setChecked(True)
+    probability = ours(viewer, "probability")[0]
+    probability.events.set_data.connect(drawn.append)
+    probability.events.data.connect(replaced.append)
     predicted(docks, qtbot)
     assert len(viewer.layers) == count, "they are updated in place"
+    assert drawn, "what came into the memory that is shown is drawn"
+    assert not replaced, "to set data anew takes napari longer"
+    dock.layers.boxes["probability"].setChecked(False)
     docks.annotate.images.step(1)
     until(qtbot, lambda: docks.session.shown == folder / "disc01.tif")
     until(qtbot, lambda: dock.proposals.current is None)
