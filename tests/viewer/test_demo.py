@@ -52,7 +52,7 @@ def test_the_window_shows_an_unseen_image_with_what_the_model_says_of_it(folder:
     model = trained(folder, tmp_path)
     done = finish((*DEMO, folder, model, "--seconds", 0.5), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "unseen_MASK, unseen prediction, unseen attention 1 (finest), unseen." in done.stdout
+    assert "unseen_MASK, unseen prediction, unseen attention 1, unseen." in done.stdout
     assert {path: path.read_bytes() for path in masks} == masks
     state = folder / ".attnseg" / "folder.json"
     assert str(model) in state.read_text().replace("\\\\", "\\")  # it is the one in use
