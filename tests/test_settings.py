@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {  # a value that is not the default, where the type and
     "max_minutes": 2.5,
     "steps_per_epoch": 7,
     "overlap": 32,
+    "encoder_weights": "imagenet",
 }
 GROUPS = {**RunSettings.groups(), "prediction": PredictionSettings}
 FIELDS = [

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from napari_attnseg.models.encoder_weights import load_encoder_weights
 from napari_attnseg.models.model_card import ModelCard
 from napari_attnseg.models.model_file import load_model
+from napari_attnseg.models.resnet import ResNet50
 from napari_attnseg.models.unet import UNet, build_model
 from napari_attnseg.settings import ModelSettings
 
@@ -25,12 +27,20 @@ class InitialModel:
     """Whether all of it comes from the starting model, so that its score says how good that one is."""
 
 
-def initial_model(settings: ModelSettings, start: Path | None, class_names: Sequence[str] = ()) -> InitialModel:
-    """Build the network and load a starting model into it.
+def initial_model(
+    settings: ModelSettings,
+    start: Path | None,
+    class_names: Sequence[str] = (),
+    *,
+    is_resumed: bool = False,
+    on_wait: Callable[[str], None] = lambda message: None,
+) -> InitialModel:
+    """Build the network and load a starting model, or the weights of its encoder, into it.
 
-    Where the starting model has other input channels the first convolution begins anew. The output planes of several
-    classes go by name to where these classes are now, and only those of new classes begin anew; a class that alone
-    changed its name in its place keeps its plane. Between one class and several the whole output layer begins anew.
+    Where the starting model has other input channels the layers that see the image begin anew. The output planes of
+    several classes go by name to where these classes are now, and only those of new classes begin anew; a class that
+    alone changed its name in its place keeps its plane. Between one class and several the whole output layer begins
+    anew.
 
     Parameters
     ----------
@@ -40,15 +50,21 @@ def initial_model(settings: ModelSettings, start: Path | None, class_names: Sequ
         A model file, or None.
     class_names
         What the masks hold, by class id, background first; empty: the starting model's classes in its order.
+    is_resumed
+        Whether a saved state will replace the weights, so that the encoder's are not needed.
+    on_wait
+        Called with what is waited for, in words, while the encoder's weights are downloaded; may raise to stop.
 
     Raises
     ------
     ModelFileError
-        `start` is no usable model file.
+        `start`, or the file of the encoder's weights, cannot be used.
+    AttnSegError
+        The encoder's weights could not be downloaded.
     """
     model = build_model(settings)
     if start is None:
-        return InitialModel(model)
+        return InitialModel(model, () if is_resumed else _encoder_notices(model, on_wait))
     source, card = load_model(start)
     weights = source.state_dict()
     own = model.state_dict()
@@ -57,11 +73,22 @@ def initial_model(settings: ModelSettings, start: Path | None, class_names: Sequ
     model.load_state_dict({n: value for n, value in weights.items() if n not in {*fresh, *heads}}, strict=False)
     notices, head_is_whole = _take_over_head(model, source, card, start.name, class_names or card.class_names)
     if card.model.in_channels != settings.in_channels:
+        layers = "first layer learns" if len(set(fresh) - heads) == 1 else "layers that see the image learn"
         notices.append(
             f"{start.name} was trained on images of {card.model.in_channels} channels and these have "
-            f"{settings.in_channels}; the first layer learns anew."
+            f"{settings.in_channels}; the {layers} anew."
         )
     return InitialModel(model, tuple(notices), head_is_whole and not set(fresh) - heads)
+
+
+def _encoder_notices(model: UNet, on_wait: Callable[[str], None]) -> tuple[str, ...]:
+    """Load the weights that the encoder shall begin with, if any, and return what to say about it."""
+    source = model.settings.encoder_weights
+    if source is None:
+        return ()
+    if not isinstance(model.encoder, ResNet50):
+        return (f"Encoder weights are for res_se_unet; {model.settings.name} begins without.",)
+    return (load_encoder_weights(model.encoder, source, on_wait),)
 
 
 def _take_over_head(

@@ -1,58 +1,19 @@
-"""The U-Net family: one frame, with attention gates and squeeze-and-excitation where a preset asks for them."""
+"""The U-Net family: one frame for all presets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_attnseg.models.blocks import OPEN, AttentionGate, ConvBlock, SqueezeExcitation, UpSample
-from napari_attnseg.settings import ModelName, ModelSettings
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Which parts a preset adds to the plain U-Net."""
-
-    gates: bool = False
-    decoder_se: bool = False
-
-
-PRESETS: dict[ModelName, Parts] = {
-    "attention_se_unet": Parts(gates=True, decoder_se=True),
-    "unet": Parts(),
-}
-
-
-class DecoderLevel(nn.Module):
-    """One step up: up-sample, gate the skip, concatenate, convolve, squeeze and excite.
-
-    Shapes: x (N, in_channels, H, W), skip (N, out_channels, 2 H, 2 W) -> (N, out_channels, 2 H, 2 W) and the gate's
-    map (N, 1, 2 H, 2 W) in [0, 1], or None for a preset without gates.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, settings: ModelSettings, parts: Parts) -> None:
-        super().__init__()
-        norm = settings.normalisation
-        self.up = UpSample(in_channels, out_channels, settings.upsampling)
-        self.gate = AttentionGate(out_channels, in_channels, norm) if parts.gates else None
-        self.conv = ConvBlock(2 * out_channels, out_channels, norm)
-        self.se = SqueezeExcitation(out_channels, settings.se_reduction) if parts.decoder_se else None
-
-    def forward(self, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor | None]:
-        attention = None
-        if self.gate is not None:
-            skip, attention = self.gate(skip, x)
-        x = self.conv(torch.cat((self.up(x), skip), dim=1))
-        if self.se is not None:
-            x = self.se(x)
-        return x, attention
+from napari_attnseg.models.attention import AttentionGate, Cbam, SqueezeExcitation
+from napari_attnseg.models.decoder import DecoderLevel
+from napari_attnseg.models.encoder import make_encoder
+from napari_attnseg.models.presets import PRESETS
+from napari_attnseg.settings import ModelSettings
 
 
 class UNet(nn.Module):
-    """U-Net (Ronneberger et al. 2015, arXiv:1505.04597) with the optional parts of its preset.
+    """U-Net (Ronneberger et al. 2015, arXiv:1505.04597) with the parts of its preset.
 
     Any image size is accepted: inside, the image is padded at the bottom and right to a multiple of `divisor` and
     the result is cropped back.
@@ -69,23 +30,23 @@ class UNet(nn.Module):
         super().__init__()
         self.settings = settings
         parts = PRESETS[settings.name]
-        widths = settings.levels
-        inputs = (settings.in_channels, *widths[:-1])
-        self.encoder = nn.ModuleList(
-            ConvBlock(before, after, settings.normalisation) for before, after in zip(inputs, widths, strict=True)
-        )
+        self.encoder = make_encoder(settings, parts)
         self.dropout = nn.Dropout2d(settings.dropout) if settings.dropout > 0 else nn.Identity()
+        *skips, deepest = self.encoder.channels
+        widths = settings.levels[: len(skips)]  # what each level of the decoder gives, finest first
+        below = (*widths[1:], deepest)
         self.decoder = nn.ModuleList(
-            DecoderLevel(below, here, settings, parts)
-            for below, here in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            DecoderLevel(*channels, settings, parts)
+            for channels in zip(below[::-1], skips[::-1], widths[::-1], strict=True)
         )
+        self.before_head = SqueezeExcitation(widths[0], settings.se_reduction) if parts.output_se else nn.Identity()
         self.head = nn.Conv2d(widths[0], settings.classes, 1)
         self._initialise()
 
     @property
     def divisor(self) -> int:
         """What both sides of the image are padded to a multiple of."""
-        return int(2 ** (len(self.settings.levels) - 1))
+        return int(2 ** len(self.decoder))
 
     @property
     def has_attention(self) -> bool:
@@ -102,13 +63,7 @@ class UNet(nn.Module):
         rounded up. A preset without gates gives an empty list.
         """
         height, width = x.shape[-2:]
-        x = self._padded(x)
-        skips = []
-        for level, block in enumerate(self.encoder):
-            if level > 0:
-                skips.append(x)
-                x = F.max_pool2d(x, 2)
-            x = block(x)
+        *skips, x = self.encoder(self._padded(x))
         x = self.dropout(x)
         maps: list[Tensor] = []
         for level, block in zip(range(len(self.decoder) - 1, -1, -1), self.decoder, strict=True):
@@ -116,15 +71,21 @@ class UNet(nn.Module):
             if attention is not None:
                 scale = 2**level
                 maps.append(attention[..., : -(-height // scale), : -(-width // scale)])
-        return self.head(x)[..., :height, :width], maps
+        return self.head(self.before_head(x))[..., :height, :width], maps
 
     def _padded(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         bottom, right = -height % self.divisor, -width % self.divisor
+        if height + bottom == width + right == self.divisor and self._needs_more_than_one(x.shape[0]):
+            bottom += self.divisor
         if not (bottom or right):
             return x
         mode = "reflect" if bottom < height and right < width else "replicate"
         return F.pad(x, (0, right, 0, bottom), mode=mode)
+
+    def _needs_more_than_one(self, images: int) -> bool:
+        """Whether normalisation fails on features of one pixel: it divides by the spread of what it sees."""
+        return self.settings.normalisation != "batch" or (self.training and images == 1)
 
     def _initialise(self) -> None:
         modules = list(self.modules())
@@ -134,10 +95,8 @@ class UNet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for module in modules:
-            if isinstance(module, AttentionGate) and module.psi.bias is not None:
-                nn.init.constant_(module.psi.bias, OPEN)
-            if isinstance(module, SqueezeExcitation) and module.excite.bias is not None:
-                nn.init.constant_(module.excite.bias, OPEN)
+            if isinstance(module, AttentionGate | SqueezeExcitation | Cbam):
+                module.begin_open()
 
 
 def build_model(settings: ModelSettings) -> UNet:

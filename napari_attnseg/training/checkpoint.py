@@ -16,6 +16,7 @@ from napari_attnseg.data.split import Roles
 from napari_attnseg.errors import RunFolderError
 from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.models.model_file import save_model
+from napari_attnseg.models.presets import PRESETS
 from napari_attnseg.training.learner import Learner
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.run_folder import MetricsRow, RunFolder
@@ -85,7 +86,7 @@ class Checkpoints:
         settings = self.plan.settings
         is_start = position.step == 0 and self.plan.init is not None
         return ModelCard(
-            model=settings.model,
+            model=settings.model.model_copy(update={"encoder_weights": None}),  # this file has all weights
             data=settings.data.model_copy(update={"val": None}),
             masks=self.plan.convention.to_dict(),
             patch_size=position.patch_size or settings.training.patch_size,
@@ -104,9 +105,17 @@ class Checkpoints:
             "steps": position.step,
             "minutes": round(position.seconds / 60, 2),
             "start": self.plan.init.name if self.plan.init else None,
+            "encoder_weights": self._encoder_weights(),
             "settings": self.plan.settings.training.model_dump(mode="json"),
             **self.plan.roles.to_lists(),
         }
+
+    def _encoder_weights(self) -> str | None:
+        """Name what the encoder began with, without its folder; None if it learnt from nothing."""
+        model = self.plan.settings.model
+        if model.encoder_weights is None or PRESETS[model.name].encoder == "plain":
+            return None
+        return Path(model.encoder_weights).name
 
     def _of_start(self) -> dict[str, Any]:
         """Say how the starting model came about: these still are its weights, which have seen no new image."""

@@ -79,6 +79,8 @@ def _adopt(settings: RunSettings, card: ModelCard | None) -> tuple[RunSettings, 
     notices = []
     if card.model.name != settings.model.name:
         notices.append(f"The starting model is of kind {card.model.name}; that is used.")
+    if settings.model.encoder_weights is not None:
+        notices.append("The encoder weights are not loaded, because the starting model brings its own.")
     scaling = ("normalisation", "low_percentile", "high_percentile", "channels")
     data = settings.data.model_copy(update={name: getattr(card.data, name) for name in scaling})
     return settings.model_copy(update={"model": card.model, "data": data}), notices

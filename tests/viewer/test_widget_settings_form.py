@@ -23,7 +23,7 @@ SHOWN = [
     for name, info in kind.model_fields.items()
     if not extra(info).get("derived")
 ]
-TEXTS = {"axes": "ZYX", "group_pattern": "(.*)_", "mask_suffix": "_seg"}
+TEXTS = {"axes": "ZYX", "group_pattern": "(.*)_", "mask_suffix": "_seg", "encoder_weights": "imagenet"}
 
 
 @pytest.fixture
