@@ -17,7 +17,7 @@ from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.prediction.predictor import Prediction, Predictor
 from napari_attnseg.prediction.tiling import Stopped
-from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name
+from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name, recipe_values
 from napari_attnseg.training.evaluation import Evaluation, score_image
 from napari_attnseg.training.plan import Plan, with_longer_training
 from napari_attnseg.training.planning import make_plan
@@ -39,6 +39,7 @@ def fit(
     init: str | Path | None = None,
     resume: bool = False,
     focus: Iterable[str | Path] = (),
+    recipe: str | Path | None = None,
     settings: RunSettings | None = None,
     on_event: EventHandler = ignore_event,
     should_stop: Callable[[], bool] = lambda: False,
@@ -60,10 +61,12 @@ def fit(
     focus
         Images to concentrate on: the share `focus_share` of the patches comes from those of them that are trained on.
         With `init` too this is fine-tuning, and single settings that are not given are those of `fine_tuning`.
+    recipe
+        A name out of `recipe_names`, a recipe file, or the run.json of a run whose settings shall be used again.
     settings
         All settings at once; or
     values
-        single settings by name, such as `max_minutes=3` or `model="unet"`.
+        single settings by name, such as `max_minutes=3` or `model="unet"`; they go before those of the recipe.
     on_event
         Called with each event, from this thread.
     should_stop, should_pause
@@ -80,6 +83,7 @@ def fit(
     """
     path = source.source if isinstance(source, PairListing) else Path(source)
     images = [Path(image) for image in focus]
+    values = with_recipe(recipe, settings, values)
     if settings is None:
         settings = settings_from(values)
         settings = fine_tuning(settings) if init and images else settings
@@ -161,10 +165,28 @@ def _require_same(plan: Plan, values: dict[str, Any]) -> None:
                 continue
             was = getattr(getattr(plan.settings, group), name)
             wanted = getattr(getattr(asked, group), name)
-            if was != wanted:
+            decided = name == "widths" and wanted is None  # by the plan, for the machine
+            if was != wanted and not decided:
                 raise SettingsError(
                     f"This run was started with {given} {was} and goes on with it; {given} {wanted} needs a new run."
                 )
+
+
+def with_recipe(recipe: str | Path | None, settings: RunSettings | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return single settings by name, `values` before those of the recipe.
+
+    Raises
+    ------
+    SettingsError
+        The recipe cannot be used, or would have no effect because all settings are given at once.
+    """
+    if recipe is None:
+        return values
+    if settings is not None:
+        raise SettingsError(
+            f"All settings are given already, so that the recipe '{recipe}' has no effect; leave it out."
+        )
+    return {**recipe_values(recipe), **values}
 
 
 def settings_from(values: dict[str, Any]) -> RunSettings:

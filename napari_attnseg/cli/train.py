@@ -18,7 +18,7 @@ from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.errors import AttnSegError, RunFolderError
 from napari_attnseg.events import Cancelled, Event, EventHandler, Failed, Finished, Progress, append_event, ignore_event
 from napari_attnseg.jobs import EVENTS, PAUSE, STOP
-from napari_attnseg.settings import RunSettings, make
+from napari_attnseg.settings import RunSettings, make, read_recipe
 from napari_attnseg.training.run_folder import new_run_path
 
 _GROUPS = {"data": "data", "model": "model", "training": "training"}
@@ -44,6 +44,12 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="IMAGE",
         help="images to concentrate on, such as those that were corrected; with --init, settings that are not given "
         "are those for fine-tuning",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="settings with a name (see the command recipes), of a recipe file, or of another run's run.json; options "
+        "that are given besides go before them",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --run if one has begun there")
     parser.add_argument("--events", action="store_true", help="print one JSON event a line, for programs")
@@ -73,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     started = psutil.Process().create_time() - 1  # a stop or a pause may be asked for while this program is loaded
     values = given_settings(options)
+    if options.recipe is not None:
+        read_recipe(options.recipe)  # what is wrong with it is said before anything slow begins
     task = _task(options)
     tell = _Events(task.folder, is_ours=task.is_new)
     if task.settings is not None:
@@ -88,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
                 init=task.init,
                 resume=task.resume,
                 focus=task.focus,
+                recipe=options.recipe,
                 settings=task.settings,
                 on_event=tell.pass_on,
                 should_stop=_any_of(interrupt, _request_file(task.folder / STOP, started)),

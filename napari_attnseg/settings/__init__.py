@@ -11,8 +11,9 @@ from napari_attnseg.settings.declared import Axes, option_name
 from napari_attnseg.settings.making import make
 from napari_attnseg.settings.model import FULL_WIDTHS, HALF_WIDTHS, ModelName, ModelSettings
 from napari_attnseg.settings.prediction import PredictionSettings
+from napari_attnseg.settings.recipes import Recipe, load_recipe, read_recipe, recipe_names, recipe_values
 from napari_attnseg.settings.run import RunSettings, fine_tuning
-from napari_attnseg.settings.training import LossName, TrainingSettings
+from napari_attnseg.settings.training import LossName, OptimiserName, ScheduleName, TrainingSettings
 
 __all__ = [
     "FULL_WIDTHS",
@@ -23,11 +24,18 @@ __all__ = [
     "LossName",
     "ModelName",
     "ModelSettings",
+    "OptimiserName",
     "PrecisionName",
     "PredictionSettings",
+    "Recipe",
     "RunSettings",
+    "ScheduleName",
     "TrainingSettings",
     "fine_tuning",
+    "load_recipe",
     "make",
     "option_name",
+    "read_recipe",
+    "recipe_names",
+    "recipe_values",
 ]

@@ -10,6 +10,8 @@ from napari_attnseg.settings.computing import DeviceName, PrecisionName
 from napari_attnseg.settings.declared import Settings, extra_data
 
 LossName = Literal["dice", "jaccard", "bce", "focal", "dice_focal", "dice_bce"]
+OptimiserName = Literal["adamw", "adam", "sgd"]
+ScheduleName = Literal["cosine", "plateau", "constant"]
 
 
 class TrainingSettings(Settings):
@@ -20,6 +22,19 @@ class TrainingSettings(Settings):
         title="Loss",
         description="What is made small: Dice, Jaccard, (binary) cross-entropy, focal, or a sum of two.",
         json_schema_extra=extra_data(basic=True),
+    )
+    focal_share: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        title="Focal share",
+        description="How much focal counts beside Dice (loss dice_focal only).",
+    )
+    class_weights: Literal["equal", "inverse"] = Field(
+        "equal",
+        title="Class weights",
+        description="How much the pixels of each class count in cross-entropy and focal: all the same, or the more the "
+        "rarer the class is in the masks that are learnt from. Dice and Jaccard weigh classes the same by themselves.",
     )
     epochs: int = Field(
         100,
@@ -33,7 +48,8 @@ class TrainingSettings(Settings):
         None,
         gt=0,
         title="Time limit",
-        description="Stop after this time, scoring and saving included; the learning rate falls over this time.",
+        description="Stop after this time, scoring and saving included; with the cosine schedule the learning rate "
+        "falls over this time.",
         json_schema_extra=extra_data("minutes", basic=True),
     )
     steps_per_epoch: int | None = Field(
@@ -52,10 +68,54 @@ class TrainingSettings(Settings):
         json_schema_extra=extra_data("pixels"),
     )
     batch_size: int = Field(16, ge=1, le=1024, title="Batch size", description="Patches in one training step.")
+    optimiser: OptimiserName = Field(
+        "adamw",
+        title="Optimiser",
+        description="How the network is changed after each batch: AdamW, Adam, or stochastic gradient descent (sgd) "
+        "with momentum. Adam mostly goes with a lower learning rate (0.0001 to 0.001), sgd with a higher one "
+        "(0.01 to 0.1).",
+    )
+    momentum: float = Field(
+        0.9, ge=0, lt=1, title="Momentum", description="How much of the steps before goes into each step (sgd only)."
+    )
     learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate", description="The highest one, after warm-up.")
-    weight_decay: float = Field(1e-2, ge=0, le=1, title="Weight decay", description="AdamW's weight decay.")
+    weight_decay: float = Field(
+        1e-2, ge=0, le=1, title="Weight decay", description="AdamW's weight decay (adamw only)."
+    )
+    schedule: ScheduleName = Field(
+        "cosine",
+        title="Schedule",
+        description="How the learning rate changes after the warm-up: cosine lets it fall smoothly to the end, plateau "
+        "lowers it when the score on the held-out images stops rising, constant leaves it.",
+    )
     warmup: float = Field(
-        0.05, ge=0, lt=1, title="Warm-up", description="Share of the training over which the learning rate rises."
+        0.05,
+        ge=0,
+        lt=1,
+        title="Warm-up",
+        description="Share of the training over which the learning rate rises at the begin, with any schedule.",
+    )
+    plateau_factor: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        title="Plateau factor",
+        description="What the learning rate is multiplied with when the score stops rising (schedule plateau only).",
+    )
+    plateau_patience: int = Field(
+        5,
+        ge=1,
+        title="Plateau patience",
+        description="Epochs without a better score after which the learning rate is lowered (schedule plateau only). "
+        "Where no image is held out the loss decides.",
+        json_schema_extra=extra_data("epochs"),
+    )
+    min_learning_rate: float = Field(
+        1e-6,
+        ge=0,
+        le=1,
+        title="Lowest learning rate",
+        description="It is not lowered further than to this (schedule plateau only).",
     )
     ema: float = Field(
         0.98,

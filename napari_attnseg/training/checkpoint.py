@@ -20,6 +20,7 @@ from napari_attnseg.models.presets import PRESETS
 from napari_attnseg.training.learner import Learner
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.run_folder import MetricsRow, RunFolder
+from napari_attnseg.training.schedule import Plateau
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Position:
     patch_size: int | None = None
     """What the patches had to be made, for the GPU's memory; None: as the settings say."""
     epochs_without_gain: int = 0
+    plateau: Plateau = field(default_factory=Plateau)
     losses: list[float] = field(default_factory=list)
     """Losses of the batches of an unfinished epoch."""
 
@@ -75,7 +77,8 @@ class Checkpoints:
         if state is None:
             return None
         try:
-            position = Position(**state.pop("position"))
+            values = state.pop("position")
+            position = Position(**values | {"plateau": Plateau(**values.get("plateau", {}))})
         except (KeyError, TypeError) as error:
             raise RunFolderError(f"'{self.folder.state}' holds no training state ({error}).") from error
         self.learner.load_state(state)

@@ -13,26 +13,37 @@ from napari_attnseg.errors import AttnSegError
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
 from napari_attnseg.settings import TrainingSettings
-from napari_attnseg.training.losses import LOSSES
+from napari_attnseg.training.losses import make_loss
+from napari_attnseg.training.optimiser import make_optimiser
 
 _LARGEST_GRADIENT = 5.0
-_BETAS = (0.9, 0.95)  # a shorter memory of squared gradients than usual: trainings here have hundreds of steps
 
 
 class Learner:
     """A network with its optimiser and the exponential moving average of its weights.
 
     `averaged` is what is scored and saved: it is smoother than the weights of any one step (Polyak and Juditsky 1992).
+
+    Parameters
+    ----------
+    model
+        Where the learning begins; it is moved to the device.
+    settings
+        The loss, the optimiser, the average.
+    compute
+        The device and its number type.
+    class_weights
+        float (classes with background,), how much a pixel of each class counts; None: all the same.
     """
 
-    def __init__(self, model: UNet, settings: TrainingSettings, compute: Compute) -> None:
+    def __init__(
+        self, model: UNet, settings: TrainingSettings, compute: Compute, class_weights: Tensor | None = None
+    ) -> None:
         self.settings = settings
         self.compute = compute
         self.model = compute.place(model)
-        self.loss = LOSSES[settings.loss]
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.learning_rate, betas=_BETAS, weight_decay=settings.weight_decay
-        )
+        self.loss = make_loss(settings, None if class_weights is None else class_weights.to(compute.device))
+        self.optimiser = make_optimiser(self.model.parameters(), settings)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.needs_scaler)
         self.chunks = 1
         """In how many parts a batch goes through the network; raised when the GPU's memory is too small."""

@@ -6,6 +6,10 @@ Every loss takes
 - `target`: int64 (N, H, W), class ids 0..K-1 (0 and 1 when K = 1),
 - `valid`: bool (N, H, W), False where a pixel is left out; None when all count,
 
+and, where it has cross-entropy in it,
+
+- `weights`: float (classes with background,), how much a pixel of each class counts; None when all count the same,
+
 and returns a scalar: 0 is perfect. Dice and Jaccard are the soft forms (Milletari et al. 2016, arXiv:1606.04797),
 summed over the whole batch and averaged over the foreground classes, so that a patch without a class is no special
 case.
@@ -14,12 +18,15 @@ case.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_attnseg.settings import LossName
+from napari_attnseg.settings import LossName, TrainingSettings
+
+Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 SMOOTH = 1.0
 """Added to numerator and denominator, in pixels: an absent class that is not predicted costs nothing."""
@@ -40,25 +47,32 @@ def jaccard(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tens
     return (1 - (overlap + SMOOTH) / (predicted + true - overlap + SMOOTH)).mean()
 
 
-def bce(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+def bce(logits: Tensor, target: Tensor, valid: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
     """Cross-entropy, binary or over classes, averaged over the pixels that count."""
-    return _mean(_cross_entropy(logits.float(), target), valid)
+    return _mean(_cross_entropy(logits.float(), target), _counts(target, valid, weights))
 
 
-def focal(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+def focal(logits: Tensor, target: Tensor, valid: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
     """Cross-entropy times (1 - p)^2, p the probability of the true class (Lin et al. 2017, arXiv:1708.02002)."""
     entropy = _cross_entropy(logits.float(), target)
-    return _mean((1 - torch.exp(-entropy)) ** FOCAL_GAMMA * entropy, valid)
+    focused = (1 - torch.exp(-entropy)) ** FOCAL_GAMMA * entropy
+    return _mean(focused, _counts(target, valid, weights))
 
 
-def dice_focal(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Dice + focal."""
-    return dice(logits, target, valid) + focal(logits, target, valid)
+def dice_focal(
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor | None = None,
+    weights: Tensor | None = None,
+    focal_share: float = 1.0,
+) -> Tensor:
+    """Dice + focal times `focal_share`."""
+    return dice(logits, target, valid) + focal_share * focal(logits, target, valid, weights)
 
 
-def dice_bce(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+def dice_bce(logits: Tensor, target: Tensor, valid: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
     """Dice + cross-entropy."""
-    return dice(logits, target, valid) + bce(logits, target, valid)
+    return dice(logits, target, valid) + bce(logits, target, valid, weights)
 
 
 LOSSES: dict[LossName, Callable[..., Tensor]] = {
@@ -71,6 +85,16 @@ LOSSES: dict[LossName, Callable[..., Tensor]] = {
 }
 
 
+def make_loss(settings: TrainingSettings, weights: Tensor | None = None) -> Loss:
+    """Return the loss that the settings name, with these weights of the classes where it knows weights."""
+    loss = LOSSES[settings.loss]
+    if settings.loss in ("dice", "jaccard"):
+        return loss
+    if settings.loss == "dice_focal":
+        return partial(loss, weights=weights, focal_share=settings.focal_share)
+    return partial(loss, weights=weights)
+
+
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Return the cross-entropy of each pixel, (N, H, W)."""
     if logits.shape[1] == 1:
@@ -78,11 +102,19 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(logits, target, reduction="none")
 
 
-def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
-    """Average over the pixels that count; 0 when none does."""
-    if valid is None:
+def _counts(target: Tensor, valid: Tensor | None, weights: Tensor | None) -> Tensor | None:
+    """Return how much each pixel counts, (N, H, W); None when all count the same."""
+    if weights is None:
+        return valid
+    found = weights.to(target.device)[target]
+    return found if valid is None else found * valid
+
+
+def _mean(values: Tensor, counts: Tensor | None) -> Tensor:
+    """Average over the pixels, each as much as it counts; 0 when none does."""
+    if counts is None:
         return values.mean()
-    return (values * valid).sum() / valid.sum().clamp(min=1)
+    return (values * counts).sum() / counts.sum().clamp(min=1)
 
 
 def _overlaps(logits: Tensor, target: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,6 +20,7 @@ from napari_attnseg.events import CheckpointSaved, EpochEnd, Notice, Started
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.models.initialise import initial_model
 from napari_attnseg.training.checkpoint import Checkpoints, Position
+from napari_attnseg.training.class_weights import inverse_frequency
 from napari_attnseg.training.curves import TensorBoard, draw_curves
 from napari_attnseg.training.feed import Feed
 from napari_attnseg.training.learner import Learner
@@ -29,7 +30,7 @@ from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.reporter import Reporter, progress_of
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import MetricsRow, RunFolder
-from napari_attnseg.training.schedule import learning_rate_factor
+from napari_attnseg.training.schedule import learning_rate
 from napari_attnseg.training.validation import Stopped, Validation, validate
 
 _SECONDS_BETWEEN_STATES = 120.0
@@ -113,12 +114,20 @@ class Trainer:
         self.pace.steps_per_epoch = self.feed.steps_per_epoch
         self.pace.scored_pixels = sum(image.labels.size for image in self.held_out)
         torch.manual_seed(self.settings.seed)
-        start = initial_model(self.plan.settings.model, self.plan.init, self.plan.convention.class_names)
+        start = initial_model(
+            self.plan.settings.model,
+            self.plan.init,
+            self.plan.convention.class_names,
+            is_resumed=self.folder.state.exists(),
+            on_wait=self._wait,
+        )
         for notice in start.notices:
             self._report(Notice(notice))
         self.folder.create()
         self.folder.write_run(self.plan.to_json())
-        self.learner = Learner(start.model, self.settings, self.compute)
+        n_classes = self.plan.convention.n_classes
+        weights = inverse_frequency(self.train, n_classes) if self.settings.class_weights == "inverse" else None
+        self.learner = Learner(start.model, self.settings, self.compute, weights)
         self.checkpoints = Checkpoints(self.plan, self.folder, self.learner)
         restored = self.checkpoints.restore()
         self._last_state = time.monotonic()
@@ -140,6 +149,13 @@ class Trainer:
         if len(images) < len(pairs):
             raise Stopped
         return images[: len(plan.train)], images[len(plan.train) :]
+
+    def _wait(self, message: str) -> None:
+        """Say what is waited for; raises `Stopped` if that is asked for."""
+        if self._interrupted():
+            raise Stopped
+        if self._report.is_due():
+            self._progress(message)
 
     def _go_on(self, position: Position, rows: list[MetricsRow]) -> None:
         self.position, self.rows = position, rows
@@ -234,6 +250,8 @@ class Trainer:
             row |= found.row
             is_best = position.best_score is None or found.score > position.best_score
             position.best_score = found.score if is_best else position.best_score
+        if self.settings.schedule == "plateau":
+            self._watch(row)
         position.epoch += 1
         position.step_in_epoch = 0
         position.epochs_without_gain = 0 if is_best else position.epochs_without_gain + 1
@@ -257,11 +275,19 @@ class Trainer:
                 self._progress(f"scoring held-out images, {count} of {len(self.held_out)}")
 
         with self.pace.scoring():
-            return validate(self.learner.averaged, self.held_out, self.compute, self.plan, self._interrupted, on_image)
+            model, loss = self.learner.averaged, self.learner.loss
+            return validate(model, self.held_out, self.compute, self.plan, loss, self._interrupted, on_image)
+
+    def _watch(self, row: MetricsRow) -> None:
+        """Let the plateau schedule see an epoch: its score, or its loss where no image is held out."""
+        figure, name = (row["val_score"], "score") if self.held_out else (-row["loss"], "loss")
+        if self.position.plateau.see(figure, self.settings):
+            epochs, rate = self.settings.plateau_patience, self._learning_rate()
+            waited = f"{epochs} epoch{'s' * (epochs != 1)}"
+            self._report(Notice(f"No better {name} for {waited}: the learning rate is {rate:.2g} now."))
 
     def _learning_rate(self) -> float:
-        share = self.pace.share_done(self.position.step)
-        return self.settings.learning_rate * learning_rate_factor(share, self.settings.warmup)
+        return learning_rate(self.settings, self.pace.share_done(self.position.step), self.position.plateau)
 
     # Ends, saving and reporting
 

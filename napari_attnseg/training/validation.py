@@ -14,7 +14,7 @@ from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.labels import to_labels
 from napari_attnseg.prediction.tiling import FloatArray, Stopped, predict_plane
 from napari_attnseg.training.evaluation import Evaluation, score_image
-from napari_attnseg.training.losses import LOSSES
+from napari_attnseg.training.losses import Loss
 from napari_attnseg.training.plan import Plan
 
 __all__ = ["Stopped", "Validation", "validate"]
@@ -48,12 +48,14 @@ def validate(
     images: Sequence[LoadedImage],
     compute: Compute,
     plan: Plan,
+    loss_of: Loss,
     should_stop: Callable[[], bool],
     on_image: Callable[[int], None] = lambda count: None,
 ) -> Validation:
     """Predict whole images as `predict` does and score them.
 
-    `should_stop` is asked between batches of tiles, `on_image` is called with the number of images that are done.
+    `loss_of` is what the network learns by; `should_stop` is asked between batches of tiles, and `on_image` is called
+    with the number of images that are done.
 
     Raises
     ------
@@ -61,7 +63,6 @@ def validate(
         `should_stop` returned True.
     """
     names = plan.convention.class_names
-    loss_of = LOSSES[plan.settings.training.loss]
     scored, losses = [], []
     for count, image in enumerate(images, start=1):
         labels = np.empty_like(image.labels)

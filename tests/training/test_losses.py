@@ -9,7 +9,21 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, jaccard_score, log_loss
 
-from napari_attnseg.training.losses import FOCAL_GAMMA, LOSSES, SMOOTH, bce, dice, dice_bce, dice_focal, focal, jaccard
+from napari_attnseg.data.patches import LoadedImage
+from napari_attnseg.settings import TrainingSettings, make
+from napari_attnseg.training.class_weights import inverse_frequency
+from napari_attnseg.training.losses import (
+    FOCAL_GAMMA,
+    LOSSES,
+    SMOOTH,
+    bce,
+    dice,
+    dice_bce,
+    dice_focal,
+    focal,
+    jaccard,
+    make_loss,
+)
 
 FAR = 30.0  # a logit whose probability is 0 or 1 to float32
 
@@ -108,3 +122,46 @@ def test_values_by_hand() -> None:
     assert float(jaccard(logits, truth)) == pytest.approx(1 - (0.5 + SMOOTH) / (1.5 + SMOOTH))
     assert float(dice_bce(logits, truth)) == pytest.approx(float(dice(logits, truth) + bce(logits, truth)))
     assert float(dice_focal(logits, truth)) == pytest.approx(float(dice(logits, truth) + focal(logits, truth)))
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_weighted_cross_entropy_is_pytorchs(classes: int) -> None:
+    truth, _ = draw(classes)
+    logits = torch.randn(2, classes, 9, 7, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([1.0, 30.0, 7.0, 0.5])[: max(classes, 2)]
+    both = torch.cat((torch.zeros_like(logits), logits), dim=1) if classes == 1 else logits
+    expected = torch.nn.functional.cross_entropy(both, truth, weight=weights)
+    assert float(bce(logits, truth, None, weights)) == pytest.approx(float(expected), rel=1e-5)
+    valid = torch.zeros_like(truth, dtype=torch.bool)
+    valid[:, :, :3] = True
+    expected = torch.nn.functional.cross_entropy(both[..., :3], truth[..., :3], weight=weights)
+    assert float(bce(logits, truth, valid, weights)) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_weights_count_where_there_is_cross_entropy(name: str) -> None:
+    truth, _ = draw(4)
+    logits = torch.randn(2, 4, 9, 7, generator=torch.Generator().manual_seed(0))
+    settings = make(TrainingSettings, {"loss": name})
+    plain = float(make_loss(settings)(logits, truth, None))
+    assert plain == float(LOSSES[name](logits, truth))
+    same = float(make_loss(settings, torch.ones(4))(logits, truth, None))
+    assert same == pytest.approx(plain, rel=1e-5)
+    weighted = float(make_loss(settings, torch.tensor([1.0, 50.0, 2.0, 3.0]))(logits, truth, None))
+    assert (weighted == plain) == (name in ("dice", "jaccard"))
+
+
+def test_the_share_of_focal() -> None:
+    truth, _ = draw(1)
+    logits = torch.randn(2, 1, 9, 7, generator=torch.Generator().manual_seed(0))
+    quarter = make_loss(make(TrainingSettings, {"loss": "dice_focal", "focal_share": 0.25}))
+    assert float(quarter(logits, truth, None)) == pytest.approx(float(dice(logits, truth) + focal(logits, truth) / 4))
+
+
+def test_rare_classes_count_more() -> None:
+    labels = np.array([[[0, 0, 0, 0, 1, 1, 2, 2]]], np.uint8)
+    pixels = np.zeros((1, 1, 1, 8), np.float16)
+    assert inverse_frequency([LoadedImage("a", pixels, labels)], 4).tolist() == [2, 4, 4, 0]
+    valid = np.array([[[False, False, True, True, True, True, True, False]]])
+    two = [LoadedImage("a", pixels, labels), LoadedImage("b", pixels, labels, valid)]
+    assert inverse_frequency(two, 3).tolist() == pytest.approx([13 / 6, 13 / 4, 13 / 3])
