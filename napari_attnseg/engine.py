@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +129,25 @@ def evaluate(
     source: Source | Sequence[Pair],
     *,
     mask_suffix: str | None = None,
+    convention: MaskConvention | None = None,
     on_event: EventHandler = ignore_event,
     should_stop: Callable[[], bool] = lambda: False,
     **values: Any,
 ) -> Evaluation:
-    """Predict annotated images and compare with their masks; `values` are prediction settings.
+    """Predict annotated images and compare with their masks.
+
+    Parameters
+    ----------
+    model, source
+        What to apply, and the annotated images, as a folder, a TIFF or pairs.
+    mask_suffix
+        What names a mask; None: as in the training.
+    convention
+        What the masks' values mean, where that is known; None decides it by the values, as training does.
+    on_event, should_stop
+        Called with the progress, and asked between tiles.
+    values
+        Prediction settings; those of a `Predictor` are its own.
 
     Raises
     ------
@@ -140,16 +156,19 @@ def evaluate(
     """
     predictor = predictor_of(model, make(PredictionSettings, values))
     pairs = _annotated(source, mask_suffix or predictor.data.mask_suffix)
-    convention = evaluation_convention(predictor, pairs)
+    convention = convention or evaluation_convention(predictor, pairs)
     scored = []
     for count, pair in enumerate(pairs):
         assert pair.mask is not None
         on_event(Progress(count / len(pairs), pair.name))
         image = read_image(pair.image, predictor.data.axes)
         truth = read_mask(pair.mask, convention, image.info)
+        began = time.perf_counter()
         labels = predictor.predict_image(image, should_stop=should_stop).labels
+        seconds = time.perf_counter() - began
         n_classes = predictor.convention.n_classes
-        scored.append(score_image(pair.name, truth, labels, n_classes, finite_mask(image.pixels)))
+        found = score_image(pair.name, truth, labels, n_classes, finite_mask(image.pixels))
+        scored.append(replace(found, seconds=seconds))
     on_event(Progress(1.0, ""))
     return Evaluation(tuple(scored), predictor.convention.class_names)
 

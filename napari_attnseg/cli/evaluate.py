@@ -1,61 +1,102 @@
-"""`napari-attnseg evaluate`: how good a model is on annotated images."""
+"""`napari-attnseg evaluate`: how good one or more models are on annotated images."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.data.pairs import extension_of
-from napari_attnseg.errors import SaveError
-from napari_attnseg.settings import PredictionSettings
+from napari_attnseg.errors import RunFolderError, SaveError
+from napari_attnseg.settings import PredictionSettings, make
+
+if TYPE_CHECKING:
+    from napari_attnseg.comparison.side_by_side import Evaluated
+    from napari_attnseg.training.evaluation import Evaluation
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "evaluate",
-        help="score a model on images with masks",
-        description="Predict the annotated images of a folder and compare with their masks.",
+        help="score one or more models on images with masks",
+        description="Predict the annotated images of a folder and compare with their masks; several models come side "
+        "by side.",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, such as a run's best.safetensors")
+    parser.add_argument(
+        "models", type=Path, nargs="+", metavar="MODEL", help="a model file, such as a run's best.safetensors"
+    )
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of pairs, or one TIFF with its mask")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a row of scores for each image as CSV")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the mean scores as JSON")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write a report with figures and pictures to DIR/report.html"
+    )
     parser.add_argument("--mask-suffix", metavar="TEXT", help="what names a mask (default as in the training)")
+    parser.add_argument(
+        "--group-pattern",
+        metavar="TEXT",
+        help="in the report, a regular expression on the image's name: the test between models counts groups, such as "
+        "patients, not images (default: images)",
+    )
     add_settings(parser, PredictionSettings, "prediction", without=("probability", "attention"))
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    values = given_settings(options)
+    settings = make(PredictionSettings, given_settings(options))
     for path in (options.out, options.json):
         if path and (extension_of(path) or path.suffix.lower() == ".safetensors"):
             raise SaveError(f"Scores are text and would replace {path}; name another file, such as scores.csv.")
-    from napari_attnseg import engine
-    from napari_attnseg.data.atomic import write_json
+    _require_report_folder(options.report)
+    from napari_attnseg.comparison.side_by_side import evaluate_models
     from napari_attnseg.prediction.tiling import Stopped
-    from napari_attnseg.training.evaluation import table
 
     with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event:
         try:
-            found = engine.evaluate(
-                options.model,
+            found = evaluate_models(
+                options.models,
                 options.data,
+                settings,
                 mask_suffix=options.mask_suffix,
                 on_event=on_event,
                 should_stop=interrupt,
-                **values,
             )
         except Stopped:
             return 130
+    _write(options, found)
+    if len(found) == 1:
+        _print_one(found[0].evaluation)
+    else:
+        _print_side_by_side(found)
+    if options.report:
+        _report(options, found, settings)
+    return 0
+
+
+def _write(options: argparse.Namespace, found: Sequence[Evaluated]) -> None:
+    """Write the files for programs: of one model as DESIGN has them, of several with the model named."""
+    from napari_attnseg.data.atomic import write_json
+    from napari_attnseg.training.evaluation import write_csv
+
     if options.out:
-        found.write_csv(options.out)
+        write_csv(options.out, [(one.label, one.evaluation) for one in found])
     if options.json:
-        write_json(options.json, found.to_json())
+        write_json(
+            options.json,
+            found[0].evaluation.to_json() if len(found) == 1 else {"models": [one.to_json() for one in found]},
+        )
+
+
+def _print_one(found: Evaluation) -> None:
+    from napari_attnseg.training.evaluation import table
+
     print(f"{len(found.images)} image{'s' * (len(found.images) != 1)}   mean   all pixels")
     for name, mean, pooled in table(found):
         print(f"  {name:<10} {mean}   {pooled}")
@@ -63,4 +104,59 @@ def run(options: argparse.Namespace) -> int:
         print("Dice of each class, all pixels:")
         for name, dice in zip(found.class_names, found.dice, strict=True):
             print(f"  {name:<20} {dice:.4f}")
-    return 0
+
+
+def _print_side_by_side(found: Sequence[Evaluated]) -> None:
+    from napari_attnseg.training.evaluation import table
+
+    tables = [table(one.evaluation) for one in found]
+    names = [name for name, _, _ in tables[0]]
+    classes = found[0].evaluation.class_names
+    count = len(found[0].evaluation.images)
+    rows = [(f"{count} image{'s' * (count != 1)}, mean", [one.label for one in found])]
+    rows += [(f"  {name}", [each[number][1] for each in tables]) for number, name in enumerate(names)]
+    rows.append(("all pixels", []))
+    rows += [(f"  {name}", [each[number][2] for each in tables]) for number, name in enumerate(names)]
+    if len(classes) > 2:
+        rows.append(("Dice of each class, all pixels", []))
+        for number, name in enumerate(classes):
+            rows.append((f"  {name}", [f"{one.evaluation.dice[number]:.4f}" for one in found]))
+    margin = max(len(start) for start, _ in rows)
+    widths = [max(6, len(one.label)) for one in found]
+    for start, cells in rows:
+        shown = "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
+        print(f"{start:<{margin}}{shown}".rstrip())
+
+
+def _require_report_folder(path: Path | None) -> None:
+    """Refuse a folder that holds anything but an earlier report."""
+    if path is None or not path.exists():
+        return
+    if not path.is_dir():
+        raise RunFolderError(f"{path} is a file; give a folder for the report.")
+    names = {item.name for item in path.iterdir()}
+    if names and ("report.html" not in names or "comparison.json" in names):
+        raise RunFolderError(
+            f"{path} holds things that no evaluation wrote ({min(names)}); give an empty or new folder for the report."
+        )
+
+
+def _report(options: argparse.Namespace, found: Sequence[Evaluated], settings: PredictionSettings) -> None:
+    from napari_attnseg.comparison.report import write_report
+    from napari_attnseg.comparison.side_by_side import side_by_side, story_of_models
+
+    results = side_by_side(found, options.group_pattern, options.data)
+    story = story_of_models(found, options.data, _command(options))
+    print(f"Report: {write_report(options.report, results, story, settings)}")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command that makes this report again."""
+    words: list[Any] = ["napari-attnseg", "evaluate", *options.models, options.data, "--report", options.report]
+    for name in ("mask_suffix", "group_pattern"):
+        value = getattr(options, name)
+        words += [f"--{name.replace('_', '-')}", value] if value else []
+    for name, value in given_settings(options).items():
+        flag = name.replace("_", "-")
+        words += [f"--{'' if value else 'no-'}{flag}"] if isinstance(value, bool) else [f"--{flag}", value]
+    return shlex.join(map(str, words))

@@ -30,6 +30,8 @@ class ImageScore:
 
     name: str
     matrix: NDArray[np.int64]
+    seconds: float | None = None
+    """How long the prediction took, without reading the files; None if that was not measured."""
 
     @property
     def scores(self) -> Scores:
@@ -92,14 +94,34 @@ class Evaluation:
 
     def write_csv(self, path: Path) -> None:
         """Write scores.csv: Image, the five scores, then the Dice of each foreground class."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        named = [f"Dice {name}" for name in self.class_names[1:]]
-        writer.writerow(["Image", *(name.capitalize() for name in SCORE_NAMES), *named])
-        for image in self.images:
+        write_csv(path, [("", self)])
+
+
+def write_csv(path: Path, evaluations: Sequence[tuple[str, Evaluation]]) -> None:
+    """Write scores.csv for one model, or for several models of the same classes with the model named in front.
+
+    Parameters
+    ----------
+    path
+        The file.
+    evaluations
+        Names of models, and their scores.
+
+    Raises
+    ------
+    SaveError
+        The file cannot be written.
+    """
+    several = len(evaluations) > 1
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    dice = [f"Dice {name}" for name in evaluations[0][1].class_names[1:]]
+    writer.writerow([*(["Model"] * several), "Image", *(name.capitalize() for name in SCORE_NAMES), *dice])
+    for model, evaluation in evaluations:
+        for image in evaluation.images:
             values = [*image.scores.as_dict().values(), *class_dice(image.matrix)[1:]]
-            writer.writerow([image.name, *(f"{value:.6f}" for value in values)])
-        write_text(path, text.getvalue())
+            writer.writerow([*([model] * several), image.name, *(f"{value:.6f}" for value in values)])
+    write_text(path, text.getvalue())
 
 
 def score_image(

@@ -1,0 +1,180 @@
+"""comparison.json: what was asked for, the splits with their files, and which trainings failed."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from napari_attnseg.comparison.asked import Asked
+from napari_attnseg.comparison.folds import Split
+from napari_attnseg.data.atomic import write_json
+from napari_attnseg.data.pairs import Pair
+from napari_attnseg.errors import RunFolderError, SaveError
+
+FORMAT_VERSION = 1
+FILE_NAME = "comparison.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What comparison.json holds."""
+
+    asked: Asked
+    splits: tuple[Split, ...]
+    """One, or one for each fold."""
+    command: str
+    """What to type to have it all again."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why a run failed, by its name."""
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    versions: dict[str, str] = field(default_factory=lambda: _versions())
+    machine: str = field(default_factory=lambda: _machine())
+
+    def split_of(self, fold: int | None) -> Split:
+        """Return the split of a fold, or the only one."""
+        return self.splits[fold or 0]
+
+    def with_failure(self, run: str, sentence: str | None) -> Record:
+        """Return the record with a run's failure noted, or with None taken out."""
+        others = {name: text for name, text in self.failures.items() if name != run}
+        return replace(self, failures=others if sentence is None else {**others, run: sentence})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "created": self.created,
+            "versions": self.versions,
+            "machine": self.machine,
+            "command": self.command,
+            "asked": self.asked.to_json(),
+            "splits": [{"train": _paths(train), "held_out": _paths(held_out)} for train, held_out in self.splits],
+            "runs": [run.name for run in self.asked.runs],
+            "failures": self.failures,
+        }
+
+
+class ComparisonFolder:
+    """The folder of a comparison: comparison.json, runs/NAME of each training, and the report."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.json = path / FILE_NAME
+
+    def run_path(self, name: str) -> Path:
+        """Return the run folder of a training."""
+        return self.path / "runs" / name
+
+    def read(self) -> Record:
+        """Return what comparison.json holds.
+
+        Raises
+        ------
+        RunFolderError
+            It is missing, damaged, or of a newer version.
+        """
+        if not self.json.is_file():
+            raise RunFolderError(f"{self.path} holds no comparison (there is no {FILE_NAME}); give the --out of one.")
+        try:
+            values = json.loads(self.json.read_text(encoding="utf-8"))
+            if values["format_version"] > FORMAT_VERSION:
+                raise RunFolderError(f"{self.json} is of a newer version of napari-attnseg; update napari-attnseg.")
+            splits = tuple((_pairs(item["train"]), _pairs(item["held_out"])) for item in values["splits"])
+            kept = {name: values[name] for name in ("command", "failures", "created", "versions", "machine")}
+            return Record(Asked.from_json(values["asked"]), splits, **kept)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{self.json} is damaged ({error!r}); choose another --out.") from error
+
+    def write(self, record: Record) -> None:
+        """Write comparison.json, and the folder if it is missing.
+
+        Raises
+        ------
+        SaveError
+            They cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SaveError(f"The folder {self.path} cannot be made ({error.strerror}).") from error
+        write_json(self.json, record.to_json())
+
+    def begun(self, asked: Asked) -> Record | None:
+        """Return the record of the same comparison if it has begun here; None if the folder is free.
+
+        Raises
+        ------
+        RunFolderError
+            The folder holds something else, or another comparison.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path} is a file; choose a folder with --out.")
+        if self.json.is_file():
+            record = self.read()
+            _require_same(record.asked, asked, self.path)
+            return record
+        strangers = sorted(item.name for item in self.path.iterdir()) if self.path.is_dir() else []
+        if strangers:
+            raise RunFolderError(
+                f"{self.path} is not empty and holds no comparison (there is {strangers[0]}); choose another --out."
+            )
+        return None
+
+
+def _require_same(was: Asked, now: Asked, path: Path) -> None:
+    """Refuse to go on with another comparison in the same folder; its tables would mix what cannot be compared."""
+    # through JSON, for that is how the earlier one was kept: tuples become lists, paths text
+    before, after = (json.loads(json.dumps(asked.to_json(), default=str)) for asked in (was, now))
+    for name, title in (("models", "models"), ("losses", "losses"), ("repeats", "repeats"), ("folds", "folds")):
+        _refuse_change(before[name], after[name], title, path)
+    _refuse_change(before["data"], after["data"], "the data", path)
+    for group in dict.fromkeys((*before["settings"], *after["settings"])):
+        old, new = before["settings"].get(group, {}), after["settings"].get(group, {})
+        for name in dict.fromkeys((*old, *new)):
+            _refuse_change(old.get(name), new.get(name), f"the setting {name}", path)
+    _refuse_change(sorted(before["recipes"]), sorted(after["recipes"]), "recipes", path)
+    if before["recipes"] != after["recipes"]:
+        raise RunFolderError(f"A recipe has changed since the comparison in {path} began; choose another --out.")
+
+
+def _refuse_change(was: Any, now: Any, what: str, path: Path) -> None:
+    if was != now:
+        raise RunFolderError(
+            f"The comparison in {path} was begun with {what} {_shown(was)}, not {_shown(now)}; ask for the same to go "
+            "on with it, or choose another --out."
+        )
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return "left at the default"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _versions() -> dict[str, str]:
+    found = {name: version(name) for name in ("napari-attnseg", "torch", "numpy")}
+    return found | {"python": platform.python_version()}
+
+
+def _machine() -> str:
+    """Say what computes, as far as the system tells."""
+    name = platform.processor()
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return ", ".join(part for part in (f"{platform.system()} {platform.machine()}", name) if part)
+
+
+def _paths(pairs: Sequence[Pair]) -> list[dict[str, str]]:
+    return [{"image": str(pair.image.resolve()), "mask": str(pair.mask.resolve())} for pair in pairs if pair.mask]
+
+
+def _pairs(values: Sequence[dict[str, str]]) -> tuple[Pair, ...]:
+    return tuple(Pair(Path(item["image"]), Path(item["mask"])) for item in values)

@@ -1,0 +1,142 @@
+"""The sections of a report that are tables: scores, tests, cost and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_attnseg.comparison import page
+from napari_attnseg.comparison.figures import score_name
+from napari_attnseg.comparison.results import ComparedModel, Results, Spread, ranked, spread_of
+from napari_attnseg.comparison.statistics import PairedTest
+from napari_attnseg.comparison.story import p_text, signed, unit_name
+from napari_attnseg.comparison.tables import MEGABYTE
+
+_MOST_TESTS = 15
+_SCORES = {
+    "f1": "F1 (Dice)",
+    "jaccard": "Jaccard (IoU)",
+    "recall": "Recall",
+    "precision": "Precision",
+    "accuracy": "Accuracy",
+}
+
+
+def scores_section(results: Results) -> list[str]:
+    """Return the means of all scores, and with classes their Dice."""
+    has_curves = any(run.curve for model in results.models for run in model.runs)
+    header = ["Model", *_SCORES.values(), *(["Last epoch*", "Trainings"] if has_curves else [])]
+    rows = []
+    for model in ranked(results.models):
+        row = [model.label, *(_cell(model.mean(name)) for name in _SCORES)]
+        last = spread_of(run.last_score for run in model.runs)
+        rows.append([*row, *([_cell(last), str(len(model.runs))] if has_curves else [])])
+    several = any(len(model.runs) > 1 for model in results.models)
+    over = " ± standard deviation over the trainings" if several else ""
+    parts = [
+        page.heading("Scores on the held-out images" if has_curves else "Scores"),
+        page.table(header, rows, first_stands_out=len(rows) > 1),
+        page.paragraph(f"Mean over the images{over}; the highest F1 first.", "note"),
+    ]
+    if has_curves:
+        text = f"* {score_name(results)} after the last epoch, whether or not that was the best one."
+        parts.append(page.paragraph(text, "note"))
+    return [*parts, *(_classes(results) if results.has_classes else [])]
+
+
+def _classes(results: Results) -> list[str]:
+    numbers = range(1, len(results.class_names))
+    rows = []
+    for model in ranked(results.models):
+        mean = spread_of(float(run.evaluation.dice[1:].mean()) for run in model.runs)
+        values = [_cell(model.dice(number)) for number in numbers]
+        rows.append([model.label, *values, _cell(mean)])
+    return [
+        page.heading("Dice of each class"),
+        page.table(["Model", *results.class_names[1:], "Mean"], rows, first_stands_out=len(rows) > 1),
+        page.paragraph("Over all pixels of the held-out images of a training together; background left out.", "note"),
+    ]
+
+
+def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:
+    """Return the tests of each pair of models, if there are any."""
+    if not tests:
+        return []
+    best = ranked(results.models)[0].label
+    shown = tests if len(tests) <= _MOST_TESTS else [test for test in tests if best in (test.first, test.second)]
+    units = unit_name(results, 2)
+    rows = [
+        [
+            f"{test.first}\nminus {test.second}",
+            f"{test.n}",
+            signed(test.median),
+            f"{signed(test.low)} to {signed(test.high)}",
+            p_text(test.p),
+            *([p_text(test.p_adjusted)] if len(tests) > 1 else []),
+            test.verdict,
+        ]
+        for test in shown
+    ]
+    holm = ["p (Holm)"] if len(tests) > 1 else []
+    header = ["Difference of", f"n ({units})", "Median", "95 % interval", "p", *holm, "Result"]
+    left_out = "" if len(shown) == len(tests) else f" Only pairs with {best} are shown; tests.csv has all {len(tests)}."
+    unit = (
+        "Scores are averaged over the trainings and then over the images of a group, and groups are what is counted."
+        if results.is_grouped
+        else "Scores are averaged over the trainings, and images are what is counted: if several show the same patient "
+        "or plate they are no independent measurements, and p is too small."
+    )
+    return [
+        page.heading("Is the difference more than chance?"),
+        page.table(header, rows, text=(0, len(header) - 1)),
+        page.paragraph(
+            f"Wilcoxon signed-rank test on the scores of the same {units} by two models, two-sided. {unit} A small p "
+            f"says that the models differ on {units} like these, not that they would after another training."
+            f"{left_out}",
+            "note",
+        ),
+    ]
+
+
+def cost_section(results: Results) -> list[str]:
+    """Return what each model costs, as far as it was measured."""
+    rows = [_cost_row(model) for model in results.models]
+    header = ["Model", "Parameters", "Epochs", "Minutes of training", "Images a second", "Most memory (GB)"]
+    kept = [0, *(number for number in range(1, len(header)) if any(row[number] for row in rows))]
+    notes = [
+        "Images a second: whole held-out images predicted, files not counted." if 4 in kept else "",
+        "Most memory: held by the training, on the GPU if there is one." if 5 in kept else "",
+    ]
+    return [
+        page.heading("Size, time and memory"),
+        page.table([header[number] for number in kept], [[row[number] for number in kept] for row in rows]),
+        page.paragraph(" ".join(note for note in notes if note), "note"),
+    ]
+
+
+def _cost_row(model: ComparedModel) -> list[str]:
+    minutes = spread_of(run.minutes for run in model.runs)
+    speed = spread_of(run.images_per_second for run in model.runs)
+    memory = [run.memory for run in model.runs if run.memory]
+    return [
+        model.label,
+        f"{model.runs[0].parameters:,}",
+        _cell(spread_of(float(len(run.curve)) for run in model.runs if run.curve), 1),
+        _cell(minutes, 1),
+        _cell(speed, 1),
+        f"{max(memory) / (1000 * MEGABYTE):.2f}" if memory else "",
+    ]
+
+
+def failures_section(results: Results) -> list[str]:
+    """Return the trainings that failed, if any did."""
+    if not results.failures:
+        return []
+    return [
+        page.heading("Trainings that failed"),
+        page.table(("Training", "Why"), results.failures, text=(0, 1)),
+    ]
+
+
+def _cell(spread: Spread | None, digits: int = 3) -> str:
+    """Return the mean, and small below it the deviation."""
+    return "" if spread is None else spread.text(digits, "\n")

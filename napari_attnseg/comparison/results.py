@@ -1,0 +1,188 @@
+"""What a comparison found: scores of each image by each trained model, and the means that tables and figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.training.evaluation import Evaluation, ImageScore
+from napari_attnseg.training.metrics import class_dice
+from napari_attnseg.training.run_folder import MetricsRow
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """One held-out image and how one model did on it."""
+
+    image: Path
+    mask: Path
+    group: str
+    """Images of one group, such as a patient's, are of the same name here; the image's path if it stands alone."""
+    result: ImageScore
+
+    @property
+    def score(self) -> float:
+        """F1, which is Dice; with several classes the mean of those that occur in the image."""
+        return self.result.scores.f1
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether anything but background is annotated."""
+        return bool(self.result.matrix[1:].sum() > 0)
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """One trained model and its scores."""
+
+    name: str
+    model: Path
+    """The model file; it need not be there any more."""
+    images: tuple[ScoredImage, ...]
+    class_names: tuple[str, ...]
+    parameters: int
+    seed: int | None = None
+    fold: int | None = None
+    minutes: float | None = None
+    """How long it was trained; None if that is not known."""
+    memory: int | None = None
+    """The most bytes that the training held, on the GPU or without one in the computer's memory."""
+    device: str = ""
+    """Where it was trained."""
+    curve: tuple[MetricsRow, ...] = ()
+    """The rows of metrics.csv."""
+    time_is_limited: bool = False
+    """Whether it was trained for a given time."""
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The scores of all its images together."""
+        return Evaluation(tuple(image.result for image in self.images), self.class_names)
+
+    @property
+    def last_score(self) -> float | None:
+        """The score of the last epoch, which nobody chose; None without a curve."""
+        return self.curve[-1].get("val_score") if self.curve else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """How fast images are predicted; the first one is left out, since a device has to warm up."""
+        seconds = [image.result.seconds for image in self.images if image.result.seconds is not None]
+        measured = seconds[1:] or seconds
+        return len(measured) / sum(measured) if measured and sum(measured) > 0 else None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of a figure over runs, and its standard deviation (of a sample; None of less than two)."""
+
+    mean: float
+    deviation: float | None
+    count: int
+
+    def text(self, digits: int = 3, between: str = " ") -> str:
+        """Return it for people: '0.873 ± 0.004'."""
+        spread = "" if self.deviation is None else f"{between}± {self.deviation:.{digits}f}"
+        return f"{self.mean:.{digits}f}{spread}"
+
+
+def spread_of(values: Iterable[float | None]) -> Spread | None:
+    """Return mean and deviation of what is known; None if nothing is."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    deviation = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return Spread(float(np.mean(known)), deviation, len(known))
+
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """All runs of one of the things that are compared."""
+
+    label: str
+    """What it is called beside the others."""
+    runs: tuple[ScoredRun, ...]
+    model: str = ""
+    loss: str = ""
+    recipe: str = ""
+
+    def mean(self, score: str) -> Spread:
+        """Return one of the five scores: its mean over the images of a run, spread over the runs."""
+        found = spread_of(getattr(run.evaluation.mean, score) for run in self.runs)
+        assert found is not None  # a compared model has a run, and a run an image
+        return found
+
+    def dice(self, class_id: int) -> Spread:
+        """Return the Dice of a class over all pixels of a run, spread over the runs."""
+        found = spread_of(float(run.evaluation.dice[class_id]) for run in self.runs)
+        assert found is not None
+        return found
+
+    @property
+    def image_scores(self) -> dict[Path, float]:
+        """The score of each image, averaged over the runs that it was held out from."""
+        by_image: dict[Path, list[float]] = {}
+        for run in self.runs:
+            for image in run.images:
+                by_image.setdefault(image.image, []).append(image.score)
+        return {path: float(np.mean(values)) for path, values in by_image.items()}
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The confusion matrix over the pixels of all images, (classes, classes), averaged over repeats."""
+        seeds = max(len({run.seed for run in self.runs}), 1)
+        total = np.sum([run.evaluation.matrix for run in self.runs], axis=0)
+        return np.asarray(total / seeds, np.float64)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that a report shows."""
+
+    models: tuple[ComparedModel, ...]
+    class_names: tuple[str, ...]
+    class_colours: tuple[str, ...]
+    """'#rrggbb', background first."""
+    convention: MaskConvention
+    """What the values of the masks mean."""
+    failures: tuple[tuple[str, str], ...] = ()
+    """Runs that failed, and why."""
+    is_grouped: bool = False
+    """Whether the images have groups, such as patients."""
+    missing: int = 0
+    """Runs that were asked for and have neither a score nor a failure, because the comparison was stopped."""
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there is more than foreground and background."""
+        return len(self.class_names) > 2
+
+    @property
+    def images(self) -> dict[Path, ScoredImage]:
+        """The images that every model was scored on, by their path; what is kept of each is one of its scores."""
+        common = set.intersection(*(set(model.image_scores) for model in self.models))
+        known = {image.image: image for run in self.models[0].runs for image in run.images}
+        return {path: known[path] for path in sorted(common)}
+
+    def unit_scores(self, model: ComparedModel) -> dict[str, float]:
+        """Return the scores that a test pairs: of images, or where they have groups the means of the groups."""
+        groups: dict[str, list[float]] = {}
+        scores = model.image_scores
+        for path, image in self.images.items():
+            groups.setdefault(image.group, []).append(scores[path])
+        return {name: float(np.mean(values)) for name, values in groups.items()}
+
+
+def ranked(models: Sequence[ComparedModel]) -> list[ComparedModel]:
+    """Return the models, the highest mean score first."""
+    return sorted(models, key=lambda model: -model.mean("f1").mean)
+
+
+def image_dice(image: ScoredImage) -> list[float]:
+    """Return the Dice of each foreground class in an image."""
+    return [float(value) for value in class_dice(image.result.matrix)[1:]]

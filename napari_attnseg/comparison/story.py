@@ -1,0 +1,214 @@
+"""What a report says in sentences: what was compared, on what, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_attnseg.comparison.asked import Asked
+from napari_attnseg.comparison.record import Record
+from napari_attnseg.comparison.results import ComparedModel, Results, ranked
+from napari_attnseg.comparison.statistics import LEVEL, PairedTest
+
+Facts = tuple[tuple[str, str], ...]
+_FEW_RUNS = 3
+_MOST_IN_TITLE = 3
+
+
+@dataclass(frozen=True)
+class Story:
+    """The words of a report that do not come from the scores."""
+
+    title: str
+    when: str
+    paragraphs: tuple[str, ...]
+    """What was compared, on what data, within which budget."""
+    facts: Facts
+    """Data, settings, machine and versions, for whoever wants to repeat it."""
+    command: str = ""
+
+
+def story_of(record: Record, results: Results) -> Story:
+    """Tell of a comparison that trained its models."""
+    asked = record.asked
+    labels = [model.label for model in results.models]
+    return Story(
+        title=f"Comparison of {listed(labels) if len(labels) <= _MOST_IN_TITLE else f'{len(labels)} models'}",
+        when=f"Begun {record.created.replace('T', ' ').removesuffix('+00:00')} UTC",
+        paragraphs=(_what(asked, labels), _held_out(record, results), _unfinished(results)),
+        facts=_facts(record, results),
+        command=record.command,
+    )
+
+
+def outcome(results: Results, tests: Sequence[PairedTest]) -> list[str]:
+    """Say what came out: the order of the models, and how sure that is."""
+    best, *others = ranked(results.models)
+    runs = len(best.runs)
+    over = f" (mean and standard deviation over {runs} trainings)" if runs > 1 else ""
+    scores = [f"{model.label} {model.mean('f1').text()}" for model in others]
+    sentences = [f"{best.label} has the highest mean F1 of an image, {best.mean('f1').text()}{over}"]
+    if others:
+        sentences[0] += f"; {listed(scores)}"
+    sentences[0] += "."
+    if others:
+        names = {best.label, others[0].label}
+        test = next((one for one in tests if {one.first, one.second} == names), None)
+        sentences.append(_certainty(test, best.label, results) if test else "")
+        sentences.append(_luck(best, others[0]))
+    if any(run.curve for model in results.models for run in model.runs):
+        sentences.append(
+            "Of each training the epoch with the best score on these same held-out images was kept, which makes all "
+            "scores a little too high, for all models alike; the column “last epoch” has the score without that choice."
+        )
+        if any(run.time_is_limited for model in results.models for run in model.runs):
+            sentences.append(
+                "What limited the trainings was time, so that a machine that was busy with other work lets a model "
+                "learn less; the number of epochs below tells how far each came."
+            )
+        if runs < _FEW_RUNS:
+            sentences.append(
+                f"With {runs} training{'s' * (runs != 1)} of each model, little is known of how much a score depends "
+                "on chance in the training; three or more are better."
+            )
+    return sentences
+
+
+def unit_name(results: Results, count: int) -> str:
+    """Return what the test counts: images, or groups of them."""
+    return f"{'group' if results.is_grouped else 'image'}{'s' * (count != 1)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as in a sentence: 'a, b and c'."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part) if names else ""
+
+
+def _certainty(test: PairedTest, best: str, results: Results) -> str:
+    units = f"{test.n} {unit_name(results, test.n)}"
+    if test.smallest_p > LEVEL:
+        return (
+            f"Whether the first two really differ cannot be told from {units}: even if all agreed, p would not fall "
+            f"below {p_text(test.smallest_p)}."
+        )
+    turn = 1 if test.first == best else -1
+    low, high = sorted((turn * test.low, turn * test.high))
+    second = test.second if test.first == best else test.first
+    size = (
+        f"the median of {best} minus {second} is {signed(turn * test.median)} (95 % interval {signed(low)} to "
+        f"{signed(high)}) over {units}, {_equals(test.p_adjusted)}"
+    )
+    if test.p_adjusted > LEVEL:
+        return f"Between the first two no difference is shown: {size}."
+    return f"Of the first two, {test.verdict} on most {unit_name(results, 2)}: {size}."
+
+
+def _luck(best: ComparedModel, second: ComparedModel) -> str:
+    """Say if the order of the first two may be owed to the seeds."""
+    gap = best.mean("f1").mean - second.mean("f1").mean
+    spread = max(model.mean("f1").deviation or 0.0 for model in (best, second))
+    if spread <= gap:
+        return ""
+    return (
+        f"Their means differ by {gap:.3f}, less than one of them varies from training to training ({spread:.3f}): "
+        "other seeds may turn the order round."
+    )
+
+
+def signed(value: float) -> str:
+    """Return a difference for people, with its sign and four decimals."""
+    return f"{value:+.4f}".replace("-", "\u2212")
+
+
+def p_text(p: float) -> str:
+    """Return a p value for people: '0.031', or '< 0.001'."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _equals(p: float) -> str:
+    return f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"
+
+
+def _what(asked: Asked, labels: Sequence[str]) -> str:
+    variants = asked.variants
+    losses = list(dict.fromkeys(variant.loss for variant in variants))
+    number = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}.get(len(labels), str(len(labels)))
+    count = f"{number} models were" if len(labels) > 1 else "One model was"
+    loss = f" with the loss {losses[0]}" if len(losses) == 1 else ""
+    last = asked.seed + asked.repeats - 1
+    to = "and" if asked.repeats == 2 else "to"
+    seeds = f"seed {asked.seed}" if asked.repeats == 1 else f"seeds {asked.seed} {to} {last}"
+    times = {1: "once", 2: "twice"}.get(asked.repeats, f"{asked.repeats} times")
+    fold = " for each fold" if asked.folds else ""
+    verb = "compared" if len(labels) > 1 else "measured"
+    same = "All other settings are the same." if not asked.recipes else "All other settings are those of the recipes."
+    same = same if len(labels) > 1 else ""
+    return (
+        f"{count} {verb}: {listed(labels)}. Each was trained {times}{fold} ({seeds}) from random weights{loss}, "
+        f"{_budget(asked)}. {same}"
+    ).rstrip()
+
+
+def _held_out(record: Record, results: Results) -> str:
+    asked = record.asked
+    train, held_out = record.splits[0]
+    total, name = len(train) + len(held_out), asked.data.resolve().name
+    groups = ""
+    if results.is_grouped:
+        names = {image.group for model in results.models for run in model.runs for image in run.images}
+        kept = "were always held out together" if asked.folds else "stayed together"
+        groups = f" Images of one group ({len(names)} groups were held out in all) {kept}."
+    if asked.folds:
+        return (
+            f"The {total} images with masks in the folder {name} were shared out into {asked.folds} folds. For each "
+            "fold a model learnt from all others, so that each image was held out once and is scored by a model that "
+            f"has never seen it.{groups}"
+        )
+    apart = "came from a folder of their own" if asked.given.get("data", {}).get("val") else "were held out"
+    return (
+        f"The models learnt from {len(train)} of the {total} images with masks in the folder {name}; the other "
+        f"{len(held_out)} {apart}, were never learnt from, and are what all scores below are measured on.{groups}"
+    )
+
+
+def _unfinished(results: Results) -> str:
+    sentences = []
+    if results.missing:
+        sentences.append(f"{results.missing} trainings are not done yet and not in this report; ask again to go on.")
+    if results.failures:
+        count = len(results.failures)
+        sentences.append(f"{count} training{'s' * (count != 1)} failed; see the section on them below.")
+    return " ".join(sentences)
+
+
+def _budget(asked: Asked) -> str:
+    limits: list[str] = []
+    for variant in asked.variants:
+        training = asked.settings(variant, asked.seed).training
+        epochs = f"{training.epochs} epoch{'s' * (training.epochs != 1)}"
+        limit = training.max_minutes
+        limits.append(f"for {epochs}" if limit is None else f"for {limit:g} minutes or {epochs}, whichever came first")
+    return limits[0] if len(set(limits)) == 1 else "each for as long as its recipe says"
+
+
+def _facts(record: Record, results: Results) -> Facts:
+    asked = record.asked
+    given = [f"{name} {_plain(value)}" for group in asked.given.values() for name, value in group.items()]
+    devices = list(dict.fromkeys(run.device for model in results.models for run in model.runs if run.device))
+    train, held_out = record.splits[0]
+    split = f"{len(train)} to learn from, {len(held_out)} held out, chosen with seed {asked.seed}"
+    facts = [
+        ("Data", str(asked.data.resolve())),
+        ("Split", f"{asked.folds} folds, chosen with seed {asked.seed}" if asked.folds else split),
+        ("Classes", ", ".join(results.class_names)),
+        ("Settings given", "; ".join(given) or "none, all are the defaults"),
+        ("Recipes", ", ".join(asked.recipes)),
+        ("Computed on", "; ".join(devices)),
+        ("Machine", record.machine),
+        ("Versions", ", ".join(f"{name} {number}" for name, number in record.versions.items())),
+    ]
+    return tuple((name, text) for name, text in facts if text)
+
+
+def _plain(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
