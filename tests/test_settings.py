@@ -28,6 +28,8 @@ OTHER: dict[str, Any] = {  # a value that is not the default, where the type and
     "steps_per_epoch": 7,
     "overlap": 32,
     "encoder_weights": "imagenet",
+    "min_zoom": 0.75,
+    "max_zoom": 1.5,
 }
 GROUPS = {**RunSettings.groups(), "prediction": PredictionSettings}
 FIELDS = [
@@ -154,6 +156,7 @@ def test_values_beyond_the_limits_get_one_sentence(group: str, name: str) -> Non
         ({"widths": (8,)}, "widths"),
         ({"widths": (8, 2)}, "4 to 2048"),
         ({"epochs": "many"}, "epochs"),
+        ({"min_zoom": 1.5, "max_zoom": 0.5}, "smallest zoom 1.5 is larger"),
         ({"loss": "nonsense"}, "loss"),
         ({"model": "nonsense"}, "name"),
         ({"nonsense": 1}, "nonsense"),

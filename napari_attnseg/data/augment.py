@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from kornia.augmentation import (
@@ -41,13 +41,14 @@ STRENGTHS = {
 class Augmenter:
     """Warps and recolours batches; `level` is one of the settings' names.
 
-    The patches given must have the side `source_size`; what comes back has the side `size`. The margin between the two
-    is what rotation and zoom draw upon, so that real pixels and not reflections come in at the corners.
+    `min_zoom` and `max_zoom` take the place of the level's smallest and largest magnification. The patches given must
+    have the side `source_size`; what comes back has the side `size`. The margin between the two is what rotation and
+    zoom draw upon, so that real pixels and not reflections come in at the corners.
     """
 
-    def __init__(self, level: str, size: int) -> None:
+    def __init__(self, level: str, size: int, *, min_zoom: float | None = None, max_zoom: float | None = None) -> None:
         self.size = size
-        self.strength = STRENGTHS.get(level)
+        self.strength = None if level not in STRENGTHS else _zooming(STRENGTHS[level], min_zoom, max_zoom)
         self._intensity = None if self.strength is None else _intensity(self.strength)
 
     @property
@@ -83,6 +84,12 @@ class Augmenter:
     def _warp(self, batch: Tensor, matrix: Tensor, mode: str) -> Tensor:
         size = (self.size, self.size)
         return warp_affine(batch, matrix, size, mode=mode, padding_mode="reflection", align_corners=True)
+
+
+def _zooming(strength: Strength, low: float | None, high: float | None) -> Strength:
+    low = strength.zoom[0] if low is None else low
+    high = max(low, strength.zoom[1]) if high is None else high
+    return replace(strength, zoom=(min(low, high), high))
 
 
 def _intensity(strength: Strength) -> AugmentationSequential:

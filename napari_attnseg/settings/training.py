@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from napari_attnseg.settings.computing import DeviceName, PrecisionName
 from napari_attnseg.settings.declared import Settings, extra_data
@@ -136,6 +136,23 @@ class TrainingSettings(Settings):
         title="Augmentation",
         description="Random changes of image and mask: rotation, scale, brightness, contrast and noise.",
     )
+    min_zoom: float | None = Field(
+        None,
+        ge=0.2,
+        le=4,
+        title="Smallest zoom",
+        description="The least magnification at which patches are shown (not with augmentation none). Small ones show "
+        "more of the image at once, which short trainings gain from; long ones find finer borders with zooms on both "
+        "sides of 1, such as 0.75 to 1.33. Unset: 0.4, or 0.3 with augmentation strong.",
+    )
+    max_zoom: float | None = Field(
+        None,
+        ge=0.2,
+        le=4,
+        title="Largest zoom",
+        description="The largest magnification at which patches are shown (not with augmentation none). Unset: 1, or "
+        "1.4 with augmentation strong, or the smallest zoom where that is larger.",
+    )
     flips: Literal["auto", "on", "off"] = Field(
         "auto",
         title="Flips",
@@ -162,3 +179,9 @@ class TrainingSettings(Settings):
         title="Precision",
         description="Number type of the heavy arithmetic; auto takes 16 bit where the device gains from it.",
     )
+
+    @model_validator(mode="after")
+    def _zooms_in_order(self) -> Self:
+        if self.min_zoom is not None and self.max_zoom is not None and self.min_zoom > self.max_zoom:
+            raise ValueError(f"the smallest zoom {self.min_zoom:g} is larger than the largest zoom {self.max_zoom:g}")
+        return self

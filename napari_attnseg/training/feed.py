@@ -106,7 +106,9 @@ class Feed:
 
     def _cutters(self) -> tuple[Augmenter, PatchSampler]:
         settings = self._settings
-        augmenter = Augmenter(settings.augmentation, self.patch_size)
+        augmenter = Augmenter(
+            settings.augmentation, self.patch_size, min_zoom=settings.min_zoom, max_zoom=settings.max_zoom
+        )
         return augmenter, self._sampler_of(augmenter.source_size, settings.foreground)
 
     def _sampler_of(self, size: int, foreground: float) -> PatchSampler:

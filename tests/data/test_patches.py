@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,34 @@ def test_augmentation_moves_image_and_mask_alike(level: str) -> None:
     agree = ((moved > threshold)[:, 0] == (moved_labels == 2)).float().mean((1, 2))
     assert agree.min().item() > 0.97
     assert not torch.equal(moved_labels[0], moved_labels[1])
+
+
+@pytest.mark.parametrize(
+    ("level", "low", "high", "expected"),
+    [
+        ("default", None, None, (0.4, 1.0)),
+        ("default", 0.75, 1.25, (0.75, 1.25)),
+        ("strong", 0.5, None, (0.5, 1.4)),
+        ("default", 1.5, None, (1.5, 1.5)),
+        ("default", None, 0.3, (0.3, 0.3)),
+    ],
+)
+def test_zooms_take_the_place_of_the_level_s(
+    level: str, low: float | None, high: float | None, expected: tuple[float, float]
+) -> None:
+    augment = Augmenter(level, 48, min_zoom=low, max_zoom=high)
+    assert augment.strength is not None
+    turn_off = replace(augment.strength, turn=0.0)
+    side = augment.source_size
+    assert side == int(np.ceil(48 / expected[0]))
+    labels = torch.zeros(64, side, side, dtype=torch.long)
+    quarter = slice(side // 2 - 6, side // 2 + 6)
+    labels[:, quarter, quarter] = 1
+    augment.strength = turn_off
+    torch.manual_seed(0)
+    shown = augment(labels[:, None].float(), labels, None)[1].sum((1, 2)).sqrt() / 12
+    assert abs(shown.min().item() - expected[0]) < 0.1
+    assert abs(shown.max().item() - expected[1]) < 0.1
 
 
 def test_no_augmentation_changes_nothing() -> None:
