@@ -133,6 +133,16 @@ def test_a_bad_recipe_gets_one_sentence_with_its_name(tmp_path: Path, text: str,
     assert "\n" not in str(caught.value)
 
 
+def test_a_recipe_that_an_editor_of_windows_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"settings": {"training": {"epochs": 3}}}', encoding="utf-8-sig")
+    assert load_recipe(path) == {"training": {"epochs": 3}}
+    folder = tmp_path / "folder.json"
+    folder.mkdir()
+    with pytest.raises(SettingsError, match="is a folder"):
+        load_recipe(folder)
+
+
 def test_an_unknown_recipe_lists_the_known(tmp_path: Path, run: Run, make_folder: MakeFolder) -> None:
     for command in (
         ["recipes", "niblick"],

@@ -29,11 +29,21 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         "write DIR/report.html with tables and figures. Asked again with the same DIR it goes on where it was.",
         formatter_class=HelpFormatter,
     )
-    models, losses = get_args(ModelName), get_args(LossName)
     parser.add_argument(
         "data", type=Path, metavar="DATA", help="a folder of pairs; with --report-only, the DIR of a comparison"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to make, or the one to go on with")
+    _add_what_is_compared(parser)
+    parser.add_argument(
+        "--report-only", action="store_true", help="make the report of a comparison anew, without training"
+    )
+    for name, kind in RunSettings.groups().items():
+        add_settings(parser, kind, name, without=_REPLACED.get(name, ()))
+    parser.set_defaults(command=run)
+
+
+def _add_what_is_compared(parser: argparse.ArgumentParser) -> None:
+    models, losses = get_args(ModelName), get_args(LossName)
     parser.add_argument(
         "--models",
         nargs="+",
@@ -67,12 +77,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="K",
         help="share the images out into K folds and hold out each once (default: one split)",
     )
-    parser.add_argument(
-        "--report-only", action="store_true", help="make the report of a comparison anew, without training"
-    )
-    for name, kind in RunSettings.groups().items():
-        add_settings(parser, kind, name, without=_REPLACED.get(name, ()))
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -139,6 +143,7 @@ def _asked(options: argparse.Namespace, values: dict[str, Any]) -> Asked:
 
 def _trained(folder: ComparisonFolder, asked: Asked) -> Record | None:
     """Train and score all that is missing; return None if that was interrupted."""
+    from napari_attnseg.comparison.alone import alone_in
     from napari_attnseg.comparison.preparing import prepare
     from napari_attnseg.comparison.running import run_all
     from napari_attnseg.prediction.tiling import Stopped
@@ -148,7 +153,7 @@ def _trained(folder: ComparisonFolder, asked: Asked) -> Record | None:
             with shown("Preparing") as on_event:
                 record = prepare(folder, asked, on_event, interrupt)
             print(_summary(record), flush=True)
-            with shown("Comparing") as on_event:
+            with alone_in(folder.path), shown("Comparing") as on_event:
                 return run_all(folder, record, on_event, _say, interrupt)
         except Stopped:
             return None
@@ -165,9 +170,9 @@ def _summary(record: Record) -> str:
 
 def _report(folder: ComparisonFolder, record: Record) -> None:
     from napari_attnseg.comparison.collect import collect, prediction_settings
-    from napari_attnseg.comparison.report import write_report
+    from napari_attnseg.comparison.report.story import story_of
+    from napari_attnseg.comparison.report.writing import write_report
     from napari_attnseg.comparison.results import ranked
-    from napari_attnseg.comparison.story import story_of
 
     print("Making the report.", flush=True)
     results = collect(folder, record)
@@ -187,7 +192,10 @@ def _at_least(least: int) -> Any:
     """Return the parser of a whole number with a lower limit."""
 
     def whole_number(text: str) -> int:
-        value = int(text)
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is less than {least}")
         return value

@@ -29,7 +29,11 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         formatter_class=HelpFormatter,
     )
     parser.add_argument(
-        "models", type=Path, nargs="+", metavar="MODEL", help="a model file, such as a run's best.safetensors"
+        "models",
+        type=Path,
+        nargs="+",
+        metavar="MODEL",
+        help="a model file, such as a run's best.safetensors",
     )
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of pairs, or one TIFF with its mask")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a row of scores for each image as CSV")
@@ -65,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
                 options.data,
                 settings,
                 mask_suffix=options.mask_suffix,
+                group_pattern=options.group_pattern,
                 on_event=on_event,
                 should_stop=interrupt,
             )
@@ -129,11 +134,15 @@ def _print_side_by_side(found: Sequence[Evaluated]) -> None:
 
 
 def _require_report_folder(path: Path | None) -> None:
-    """Refuse a folder that holds anything but an earlier report."""
-    if path is None or not path.exists():
+    """Refuse a folder that holds anything but an earlier report or cannot be made; predicting may take hours."""
+    if path is None:
         return
-    if not path.is_dir():
+    if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path} is a file; give a folder for the report.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"The folder {path} cannot be made ({error.strerror}).") from error
     names = {item.name for item in path.iterdir()}
     if names and ("report.html" not in names or "comparison.json" in names):
         raise RunFolderError(
@@ -142,7 +151,7 @@ def _require_report_folder(path: Path | None) -> None:
 
 
 def _report(options: argparse.Namespace, found: Sequence[Evaluated], settings: PredictionSettings) -> None:
-    from napari_attnseg.comparison.report import write_report
+    from napari_attnseg.comparison.report.writing import write_report
     from napari_attnseg.comparison.side_by_side import side_by_side, story_of_models
 
     results = side_by_side(found, options.group_pattern, options.data)

@@ -43,8 +43,7 @@ class _Row:
         }
 
     def cells(self) -> tuple[str, ...]:
-        parameters = "-" if self.parameters is None else f"{self.parameters / 1e6:.2f}"
-        multiply_adds = "-" if self.multiply_adds is None else f"{self.multiply_adds / 1e9:.2f}"
+        parameters, multiply_adds = _figure(self.parameters, 1e6), _figure(self.multiply_adds, 1e9)
         about = f"{self.about} ({self.after})"
         return self.name, parameters, multiply_adds, "yes" if self.has_attention else "no", about
 
@@ -115,6 +114,14 @@ def _rows(values: dict[str, Any], size: int) -> list[_Row]:
     if all(row.problem for row in rows):
         raise SettingsError(rows[0].problem)
     return rows
+
+
+def _figure(count: int | None, unit: float) -> str:
+    """Return a count in its unit, with more digits where two would leave nothing; '-' if it is not known."""
+    if count is None:
+        return "-"
+    value = count / unit
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
 def _print(rows: list[_Row], image: str, channels: int, classes: int) -> None:

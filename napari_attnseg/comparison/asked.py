@@ -166,9 +166,14 @@ def labels_of(variants: Sequence[Variant]) -> list[str]:
 
 
 def recipe_name(source: str) -> str:
-    """Return what a recipe is called: a file by its name, without what does not suit a folder's name."""
-    name = Path(source).stem if source.lower().endswith(".json") else source
-    return re.sub(r"[^\w.+-]+", "_", name)
+    """Return what a recipe is called: a file by its name, without what does not suit a folder's name.
+
+    The run.json of a run goes by the folder that it is in.
+    """
+    path = Path(source)
+    name = path.stem if path.suffix.lower() == ".json" else source
+    name = path.resolve().parent.name if path.name == "run.json" else name
+    return re.sub(r"[^\w.+-]+", "_", name).strip("_") or "recipe"
 
 
 def _option(name: str, values: Sequence[str]) -> list[str]:

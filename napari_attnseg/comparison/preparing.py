@@ -8,6 +8,8 @@ from dataclasses import replace
 from napari_attnseg.comparison.asked import Asked, AskedRun, Variant
 from napari_attnseg.comparison.folds import Split, fold_pairs
 from napari_attnseg.comparison.record import ComparisonFolder, Record
+from napari_attnseg.comparison.scoring import is_scored
+from napari_attnseg.comparison.unchanged import digests_of, require_unchanged
 from napari_attnseg.data.split import Roles
 from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, Progress
@@ -32,6 +34,8 @@ def prepare(folder: ComparisonFolder, asked: Asked, on_event: EventHandler, shou
     """
     record = folder.begun(asked)
     _refuse_twice(asked)
+    if record is not None and not all(is_scored(folder.run_path(run.name)) for run in asked.runs):
+        require_unchanged(record.digests, folder.path)
     missing = [run for run in asked.runs if not RunFolder(folder.run_path(run.name)).run_json.exists()]
     chosen = {run.variant: asked.settings(run.variant, asked.seed) for run in missing}
     plans: dict[Variant, Plan] = {}
@@ -46,7 +50,7 @@ def prepare(folder: ComparisonFolder, asked: Asked, on_event: EventHandler, shou
         plans[variant] = make_plan(asked.data, settings, on_mask=on_mask)
     if record is None:
         splits = _splits(asked, next(iter(plans.values())))
-        record = Record(asked, splits, asked.command(folder.path))
+        record = Record(asked, splits, asked.command(folder.path), digests=digests_of(splits))
         folder.write(record)
     _write_runs(folder, record, missing, plans)
     return record

@@ -32,6 +32,8 @@ class Record:
     """What to type to have it all again."""
     failures: dict[str, str] = field(default_factory=dict)
     """Why a run failed, by its name."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """What the images and masks were, by path; see `digests_of`."""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: _versions())
     machine: str = field(default_factory=lambda: _machine())
@@ -57,6 +59,7 @@ class Record:
             "splits": [{"train": _paths(train), "held_out": _paths(held_out)} for train, held_out in self.splits],
             "runs": [run.name for run in self.asked.runs],
             "failures": self.failures,
+            "digests": self.digests,
         }
 
 
@@ -87,7 +90,8 @@ class ComparisonFolder:
                 raise RunFolderError(f"{self.json} is of a newer version of napari-attnseg; update napari-attnseg.")
             splits = tuple((_pairs(item["train"]), _pairs(item["held_out"])) for item in values["splits"])
             kept = {name: values[name] for name in ("command", "failures", "created", "versions", "machine")}
-            return Record(Asked.from_json(values["asked"]), splits, **kept)
+            digests = dict(values.get("digests", {}))  # there were none at first
+            return Record(Asked.from_json(values["asked"]), splits, **kept, digests=digests)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(f"{self.json} is damaged ({error!r}); choose another --out.") from error
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_attnseg.comparison.collect import class_colours
+from napari_attnseg.comparison.report.story import Story, listed
 from napari_attnseg.comparison.results import ComparedModel, Results, ScoredRun
 from napari_attnseg.comparison.scoring import count_parameters, scored_images
-from napari_attnseg.comparison.story import Story, listed
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair, find_pairs, require_annotated
-from napari_attnseg.data.split import Roles, image_digest
+from napari_attnseg.data.split import Roles, groups_of, image_digest
 from napari_attnseg.engine import evaluate, evaluation_convention
 from napari_attnseg.errors import AttnSegError, DataError
 from napari_attnseg.events import Event, EventHandler, Progress
@@ -50,10 +50,13 @@ def evaluate_models(
     settings: PredictionSettings,
     *,
     mask_suffix: str | None = None,
+    group_pattern: str | None = None,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
 ) -> list[Evaluated]:
     """Evaluate each model on the annotated images of a folder, one after the other.
+
+    `group_pattern` is only looked at: whether it matches any image is said before anything is predicted.
 
     Raises
     ------
@@ -73,7 +76,10 @@ def evaluate_models(
                 on_event(Progress((number + event.done) / len(models), message))
 
         try:
-            found.append(_evaluated(path, label, data, settings, mask_suffix, tell, should_stop))
+            predictor = Predictor(path, settings)
+            pairs = require_annotated(find_pairs(data, mask_suffix or predictor.data.mask_suffix))
+            groups_of(pairs, group_pattern)
+            found.append(_evaluated(predictor, path, label, pairs, tell, should_stop))
         except AttnSegError as error:
             raise type(error)(f"{label}: {error}" if len(models) > 1 else str(error)) from error
     return found
@@ -147,16 +153,13 @@ def story_of_models(found: Sequence[Evaluated], data: Path, command: str) -> Sto
 
 
 def _evaluated(
+    predictor: Predictor,
     path: Path,
     label: str,
-    data: Path,
-    settings: PredictionSettings,
-    mask_suffix: str | None,
+    pairs: tuple[Pair, ...],
     on_event: EventHandler,
     should_stop: Callable[[], bool],
 ) -> Evaluated:
-    predictor = Predictor(path, settings)
-    pairs = require_annotated(find_pairs(data, mask_suffix or predictor.data.mask_suffix))
     convention = evaluation_convention(predictor, pairs)
     found = evaluate(predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop)
     return Evaluated(label, path, found, pairs, convention)

@@ -72,6 +72,8 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
     if str(name_or_path) in recipe_names():
         return _parsed(_folder() / f"{name_or_path}{SUFFIX}", str(name_or_path))
     path = Path(name_or_path)
+    if path.suffix.lower() == SUFFIX and path.is_dir():
+        raise SettingsError(f"'{name_or_path}' is a folder; give the path of a recipe file or of a run.json.")
     if not path.is_file():
         raise SettingsError(
             f"There is no recipe '{name_or_path}'; the known ones are {', '.join(recipe_names())}, and the path of a "
@@ -100,7 +102,7 @@ def _folder() -> Traversable:
 
 def _parsed(file: Traversable | Path, shown: str) -> Recipe:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"The recipe '{shown}' cannot be read ({error}); expected a JSON file.") from error
     given = values.get("settings") if isinstance(values, dict) else None

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from napari_attnseg.data.atomic import replacing
 from napari_attnseg.errors import SaveError
 from napari_attnseg.training.run_folder import MetricsRow
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch.utils.tensorboard import SummaryWriter
 
 _BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9730d", "#777777"
 
 
+@contextmanager
+def names_as_they_are(style: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Let matplotlib draw within the block in a style of its settings, and take names of classes and images as text.
+
+    A $ is no formula then, and letters that the font lacks become boxes without a warning for each.
+    """
+    from matplotlib import rc_context
+
+    settings: Any = {**(style or {}), "text.parse_math": False}
+    with rc_context(settings), catch_warnings():
+        filterwarnings("ignore", "Glyph .* missing")
+        yield
+
+
 def draw_curves(path: Path, rows: Sequence[MetricsRow]) -> None:
-    """Write a PNG: loss to the left, scores on the held-out images to the right, over epochs."""
+    """Write a PNG: loss to the left, scores on the held-out images to the right, over epochs.
+
+    Raises
+    ------
+    SaveError
+        It cannot be written.
+    """
+    with names_as_they_are(), replacing(path) as temporary:
+        _figure(rows).savefig(temporary, dpi=130)
+
+
+def _figure(rows: Sequence[MetricsRow]) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 3.4))
+    figure.subplots_adjust(0.06, 0.14, 0.985, 0.91, 0.13)  # a layout by what is drawn takes as long as the drawing
     epochs = [row["epoch"] for row in rows]
     has_scores = any("val_score" in row for row in rows)
     axes = figure.subplots(1, 2 if has_scores else 1, squeeze=False)[0]
@@ -36,8 +65,7 @@ def draw_curves(path: Path, rows: Sequence[MetricsRow]) -> None:
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
         ax.xaxis.get_major_locator().set_params(integer=True)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    return figure
 
 
 class TensorBoard:

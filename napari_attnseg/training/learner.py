@@ -146,3 +146,18 @@ class Learner:
         decay = min(self.settings.ema, (1 + seen) / (10 + seen))
         self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)
         self._average.update_parameters(self.model)
+
+
+def require_finite(loss: Tensor, epoch: int) -> None:
+    """Make sure that a training still learns.
+
+    Raises
+    ------
+    AttnSegError
+        The loss is not a number any more.
+    """
+    if not torch.isfinite(loss):
+        raise AttnSegError(
+            "The training diverged (the loss is not a number any more); choose a smaller learning rate. "
+            f"The model as of epoch {epoch} is kept."
+        )

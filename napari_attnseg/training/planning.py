@@ -11,7 +11,7 @@ from napari_attnseg.data.convention import MaskConvention, Survey, decide_conven
 from napari_attnseg.data.loading import network_channels
 from napari_attnseg.data.mask_values import survey_masks
 from napari_attnseg.data.pairs import Pair, find_pairs, require_annotated
-from napari_attnseg.data.split import Roles, split_pairs
+from napari_attnseg.data.split import Roles, image_digest, split_pairs
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.models.device import choose_compute
@@ -108,7 +108,7 @@ def _split(
     """Return what is trained on, what is held out, the roles for the model card, and notices."""
     data = settings.data
     earlier = Roles.from_lists(card.training) if card else None
-    train, held_out = tuple(pairs), tuple(apart)
+    train, held_out = _unseen(pairs, apart), tuple(apart)
     if not apart:
         train, held_out = split_pairs(
             pairs,
@@ -119,6 +119,9 @@ def _split(
         )
     now = Roles.of(train, held_out)
     notices = []
+    if both := len(pairs) - len(train) - (0 if apart else len(held_out)):
+        which = "1 of the images to learn from is" if both == 1 else f"{both} of the images to learn from are"
+        notices.append(f"{which} held out by --val too and left out: what the model is measured on is not learnt.")
     if not held_out:
         notices.append(
             "No image is held out, so nothing tells how good the model is on images it has not seen; "
@@ -131,6 +134,24 @@ def _split(
             "can be too good."
         )
     return train, held_out, (earlier or Roles()).followed_by(now), notices
+
+
+def _unseen(pairs: Sequence[Pair], apart: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Return the pairs without those that are held out, such as of a folder of held-out images within the folder.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    """
+    held_out = {image_digest(pair.image) for pair in apart}
+    left = tuple(pair for pair in pairs if not held_out or image_digest(pair.image) not in held_out)
+    if not left:
+        raise DataError(
+            f"All {len(pairs)} annotated images are held out by --val too, so that none is left to learn from; give a "
+            "folder of other images with --val, or leave it away to hold out a share of them."
+        )
+    return left
 
 
 def _focus(asked: Iterable[Path], train: Sequence[Pair], held_out: Sequence[Pair]) -> tuple[frozenset[Path], list[str]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from napari_attnseg.events import Event, EventHandler, Progress
+from napari_attnseg.events import Event, EventHandler, Progress, Started
 from napari_attnseg.models.device import Compute
 from napari_attnseg.training.checkpoint import Position
 from napari_attnseg.training.memory import memory_used
 from napari_attnseg.training.pace import Pace
+from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.run_folder import RunFolder
 
 SECONDS_BETWEEN = 0.5
@@ -44,6 +45,12 @@ class Reporter:
     def is_due(self) -> bool:
         """Whether the last progress was long enough ago for another one."""
         return time.monotonic() - self._last_progress >= SECONDS_BETWEEN
+
+
+def started_of(plan: Plan, folder: RunFolder, compute: Compute) -> Started:
+    """Return what is said at the begin of a training."""
+    counts = {"images": len(plan.train), "held_out": len(plan.held_out), "focus": len(plan.focus)}
+    return Started(plan.summary, compute.description, {"run": str(folder.path), **counts})
 
 
 def progress_of(

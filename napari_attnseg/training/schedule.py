@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from napari_attnseg.settings import TrainingSettings
@@ -48,6 +49,27 @@ class Plateau:
         self.factor *= settings.plateau_factor
         self.waited = 0
         return _lowered(settings, self.factor) < before
+
+
+def lowered_at(plateau: Plateau, settings: TrainingSettings, row: Mapping[str, float]) -> str | None:
+    """Let the plateau schedule see an epoch; say so if that lowers the learning rate. The others look at no epoch.
+
+    Parameters
+    ----------
+    plateau
+        What was seen so far; it takes note of this epoch.
+    settings
+        The schedule.
+    row
+        The row of metrics.csv; its score counts, or its loss where no image is held out.
+    """
+    if settings.schedule != "plateau":
+        return None
+    figure, name = (row["val_score"], "score") if "val_score" in row else (-row["loss"], "loss")
+    if not plateau.see(figure, settings):
+        return None
+    epochs, rate = settings.plateau_patience, _lowered(settings, plateau.factor)
+    return f"No better {name} for {epochs} epoch{'s' * (epochs != 1)}: the learning rate is {rate:.2g} now."
 
 
 def learning_rate(settings: TrainingSettings, progress: float, plateau: Plateau) -> float:

@@ -13,29 +13,24 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from napari_attnseg.data.loading import load_images
-from napari_attnseg.data.patches import LoadedImage, PatchBatch
-from napari_attnseg.errors import AttnSegError
-from napari_attnseg.events import CheckpointSaved, EpochEnd, Notice, Started
+from napari_attnseg.data.patches import PatchBatch
+from napari_attnseg.events import CheckpointSaved, EpochEnd, Notice
 from napari_attnseg.models.device import choose_compute
-from napari_attnseg.models.initialise import initial_model
-from napari_attnseg.training.checkpoint import Checkpoints, Position
-from napari_attnseg.training.class_weights import inverse_frequency
-from napari_attnseg.training.curves import TensorBoard, draw_curves
-from napari_attnseg.training.feed import Feed
-from napari_attnseg.training.learner import Learner
+from napari_attnseg.training.checkpoint import Position
+from napari_attnseg.training.history import History
+from napari_attnseg.training.learner import require_finite
 from napari_attnseg.training.memory import need_less
 from napari_attnseg.training.pace import Pace
 from napari_attnseg.training.plan import Plan
-from napari_attnseg.training.reporter import Reporter, progress_of
+from napari_attnseg.training.preparation import prepare
+from napari_attnseg.training.reporter import Reporter, progress_of, started_of
+from napari_attnseg.training.requests import Requests
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import MetricsRow, RunFolder
-from napari_attnseg.training.schedule import learning_rate
+from napari_attnseg.training.schedule import learning_rate, lowered_at
 from napari_attnseg.training.validation import Stopped, Validation, validate
 
 _SECONDS_BETWEEN_STATES = 120.0
-_SECONDS_BETWEEN_CURVES = 30.0
-_SECONDS_OF_REST = 0.1
 _SETTLING_BATCHES_AT_A_STOP = 1
 
 
@@ -69,14 +64,12 @@ class Trainer:
         self.folder = folder
         self.pace = Pace(self.settings)
         self.position = Position()
-        self.rows: list[MetricsRow] = []
+        self.history = History(folder)
         self._report = report
-        self._should_stop = should_stop
-        self._should_pause = should_pause
+        self._interrupted = Requests(should_stop, should_pause, self.pace, self._on_pause).interrupted
         self._start_row: MetricsRow = {}
         self._losses: list[Tensor] = []
-        self._board = TensorBoard(folder.path)
-        self._last_state = self._last_curves = float("-inf")
+        self._last_state = float("-inf")
 
     def run(self) -> TrainingResult:
         """Train until an end is reached.
@@ -87,9 +80,7 @@ class Trainer:
             What was asked for cannot be done; what is in the run folder stays usable.
         """
         self.compute = choose_compute(self.settings.device, self.settings.precision)
-        counts = {"images": len(self.plan.train), "held_out": len(self.plan.held_out), "focus": len(self.plan.focus)}
-        details = {"run": str(self.folder.path), **counts}
-        self._report(Started(self.plan.summary, self.compute.description, details))
+        self._report(started_of(self.plan, self.folder, self.compute))
         for notice in self.plan.notices:
             self._report(Notice(notice))
         try:
@@ -100,65 +91,26 @@ class Trainer:
             result = self._stopped()
         else:
             result = self._result(reason, was_stopped=False)
-        self._board.close()
-        if self.rows:
-            draw_curves(self.folder.curves, self.rows)
+        self.history.close()
         return result
 
     # Preparation
 
     def _prepare(self) -> None:
-        self.train, self.held_out = self._load()
-        focus = [number for number, pair in enumerate(self.plan.train) if pair.image in self.plan.focus]
-        self.feed = Feed(self.train, self.settings, self.compute, flips=self.plan.flips, focus=focus)
+        found = prepare(self.plan, self.folder, self.compute, self._report, self._progress, self._interrupted)
+        self.held_out, self.feed, self.learner = found.held_out, found.feed, found.learner
+        self.checkpoints = found.checkpoints
         self.pace.steps_per_epoch = self.feed.steps_per_epoch
         self.pace.scored_pixels = sum(image.labels.size for image in self.held_out)
-        torch.manual_seed(self.settings.seed)
-        start = initial_model(
-            self.plan.settings.model,
-            self.plan.init,
-            self.plan.convention.class_names,
-            is_resumed=self.folder.state.exists(),
-            on_wait=self._wait,
-        )
-        for notice in start.notices:
-            self._report(Notice(notice))
-        self.folder.create()
-        self.folder.write_run(self.plan.to_json())
-        n_classes = self.plan.convention.n_classes
-        weights = inverse_frequency(self.train, n_classes) if self.settings.class_weights == "inverse" else None
-        self.learner = Learner(start.model, self.settings, self.compute, weights)
-        self.checkpoints = Checkpoints(self.plan, self.folder, self.learner)
         restored = self.checkpoints.restore()
         self._last_state = time.monotonic()
         if restored is not None:
             self._go_on(*restored)
-        elif start.is_whole and self.held_out:
+        elif found.starts_whole and self.held_out:
             self._score_start()
 
-    def _load(self) -> tuple[list[LoadedImage], list[LoadedImage]]:
-        plan = self.plan
-        pairs = (*plan.train, *plan.held_out)
-
-        def on_image(count: int) -> None:
-            if count == 1 or count == len(pairs) or self._report.is_due():
-                self._progress(f"reading images, {count} of {len(pairs)}")
-
-        channels = plan.settings.model.in_channels
-        images = load_images(pairs, plan.convention, plan.settings.data, channels, on_image, self._interrupted)
-        if len(images) < len(pairs):
-            raise Stopped
-        return images[: len(plan.train)], images[len(plan.train) :]
-
-    def _wait(self, message: str) -> None:
-        """Say what is waited for; raises `Stopped` if that is asked for."""
-        if self._interrupted():
-            raise Stopped
-        if self._report.is_due():
-            self._progress(message)
-
     def _go_on(self, position: Position, rows: list[MetricsRow]) -> None:
-        self.position, self.rows = position, rows
+        self.position, self.history.rows = position, rows
         self.pace.add_earlier(position.seconds)
         if position.patch_size is not None:
             self.feed.use_patches(position.patch_size)
@@ -201,16 +153,6 @@ class Trainer:
                 break
         self._end_epoch()
 
-    def _interrupted(self) -> bool:
-        """Rest for as long as is asked for, then say whether to stop; a stop ends the rest."""
-        if self._should_pause() and not self._should_stop():
-            self._progress("paused", paused=True)
-            with self.pace.paused():
-                while self._should_pause() and not self._should_stop():
-                    time.sleep(_SECONDS_OF_REST)
-            self._progress("going on")
-        return self._should_stop()
-
     def _step(self, batch: PatchBatch) -> Tensor:
         rate = self._learning_rate()
         while True:
@@ -223,19 +165,12 @@ class Trainer:
                 self.position.patch_size = self.feed.patch_size
 
     def _after_step(self) -> None:
-        if self._report.is_due():
-            loss = self._losses[-1]
-            if not torch.isfinite(loss):
-                raise AttnSegError(
-                    "The training diverged (the loss is not a number any more); choose a smaller learning rate. "
-                    f"The model as of epoch {self.position.epoch} is kept."
-                )
-            self.pace.step_done()
-            self._progress(
-                f"epoch {self.position.epoch + 1}, batch {self.position.step_in_epoch} of {self.pace.steps_per_epoch}"
-            )
-        else:
-            self.pace.step_done()
+        position, is_due = self.position, self._report.is_due()
+        if is_due:  # not at each step: looking at the loss waits for the GPU
+            require_finite(self._losses[-1], position.epoch)
+        self.pace.step_done()
+        if is_due:
+            self._progress(f"epoch {position.epoch + 1}, batch {position.step_in_epoch} of {self.pace.steps_per_epoch}")
         if time.monotonic() - self._last_state >= _SECONDS_BETWEEN_STATES:
             self._save_state()
 
@@ -250,21 +185,19 @@ class Trainer:
             row |= found.row
             is_best = position.best_score is None or found.score > position.best_score
             position.best_score = found.score if is_best else position.best_score
-        if self.settings.schedule == "plateau":
-            self._watch(row)
+        lowered = lowered_at(self.position.plateau, self.settings, row)
+        if lowered is not None:
+            self._report(Notice(lowered))
         position.epoch += 1
         position.step_in_epoch = 0
         position.epochs_without_gain = 0 if is_best else position.epochs_without_gain + 1
         row["minutes"] = self.pace.seconds / 60
-        self.rows.append(row)
+        self.history.rows.append(row)
         self._save_models(is_best=is_best)
-        self.folder.write_metrics(self.rows)
+        self.history.write()
         self._save_state()
-        self._board.add(row)
         self._report(EpochEnd(position.epoch, row, is_best))
-        if time.monotonic() - self._last_curves >= _SECONDS_BETWEEN_CURVES:
-            draw_curves(self.folder.curves, self.rows)
-            self._last_curves = time.monotonic()
+        self.history.show()
 
     def _validate(self) -> Validation:
         """Score the held-out images; raises `Stopped` if that is asked for meanwhile."""
@@ -277,14 +210,6 @@ class Trainer:
         with self.pace.scoring():
             model, loss = self.learner.averaged, self.learner.loss
             return validate(model, self.held_out, self.compute, self.plan, loss, self._interrupted, on_image)
-
-    def _watch(self, row: MetricsRow) -> None:
-        """Let the plateau schedule see an epoch: its score, or its loss where no image is held out."""
-        figure, name = (row["val_score"], "score") if self.held_out else (-row["loss"], "loss")
-        if self.position.plateau.see(figure, self.settings):
-            epochs, rate = self.settings.plateau_patience, self._learning_rate()
-            waited = f"{epochs} epoch{'s' * (epochs != 1)}"
-            self._report(Notice(f"No better {name} for {waited}: the learning rate is {rate:.2g} now."))
 
     def _learning_rate(self) -> float:
         return learning_rate(self.settings, self.pace.share_done(self.position.step), self.position.plateau)
@@ -310,7 +235,7 @@ class Trainer:
         )
 
     def _save_models(self, *, is_best: bool) -> None:
-        row = self.rows[-1] if self.rows else self._start_row
+        row = self.history.rows[-1] if self.history.rows else self._start_row
         for path in self.checkpoints.save_models(self.position, row, is_best=is_best):
             self._report(CheckpointSaved(str(path), path == self.folder.best, self.position.best_score))
 
@@ -320,6 +245,9 @@ class Trainer:
         self.position.losses = torch.stack(self._losses).tolist() if unfinished and self._losses else []
         self.checkpoints.save_state(self.position)
         self._last_state = time.monotonic()
+
+    def _on_pause(self, begins: bool) -> None:
+        self._progress("paused" if begins else "going on", paused=begins)
 
     def _progress(self, message: str, *, paused: bool = False) -> None:
         loss = float(self._losses[-1]) if self._losses else None

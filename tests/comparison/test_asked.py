@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from napari_attnseg.comparison.asked import Asked, Variant, labels_of, recipe_name
-from napari_attnseg.comparison.examples import chosen_images
 from napari_attnseg.comparison.folds import fold_pairs
+from napari_attnseg.comparison.report.examples import chosen_images
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.errors import DataError, SettingsError
 from tests.comparison.test_paired_statistics import model, results
@@ -98,6 +98,9 @@ def test_help_lists_what_can_be_compared_and_needs_no_torch() -> None:
 def test_names_of_recipes_suit_a_folder() -> None:
     assert recipe_name("dsb-report") == "dsb-report"
     assert recipe_name("some/where/My recipe.json") == "My_recipe"
+    assert recipe_name("runs/first try/run.json") == "first_try"
+    assert recipe_name("runs/<b>.json") == "b"
+    assert recipe_name("$.json") == "recipe"
 
 
 def pairs(folder: Path, names: list[str]) -> list[Pair]:

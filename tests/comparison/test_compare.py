@@ -19,6 +19,12 @@ import pytest
 import tifffile
 
 from napari_attnseg.cli import main
+from napari_attnseg.comparison.alone import alone_in
+from napari_attnseg.comparison.asked import Asked
+from napari_attnseg.comparison.preparing import prepare
+from napari_attnseg.comparison.record import ComparisonFolder, Record
+from napari_attnseg.errors import DataError
+from napari_attnseg.events import ignore_event
 from tests.comparison.page_content import PageContent
 from tests.conftest import blobs
 
@@ -224,9 +230,11 @@ def test_models_of_a_comparison_are_evaluated_side_by_side(
     assert all(picture.startswith("data:image/png") for picture in page.pictures)
     assert "How the models learnt" not in page.headings
     assert "learnt from 4 of these 5 images" in page.text
+    assert (files[2] / "tests.csv").exists()
     alone = tmp_path / "one.json"
-    assert main(["evaluate", str(models[1]), str(data), "--json", str(alone)]) == 0
+    assert main(["evaluate", str(models[1]), str(data), "--json", str(alone), "--report", str(files[2])]) == 0
     assert json.loads(alone.read_text())["mean"] == found[1]["mean"]
+    assert not (files[2] / "tests.csv").exists(), "the test of an earlier report between two models"
 
 
 def test_what_cannot_be_evaluated_side_by_side(
@@ -238,9 +246,58 @@ def test_what_cannot_be_evaluated_side_by_side(
     assert "is given twice" in capsys.readouterr().err
     assert main(["evaluate", str(model), str(data), "--report", str(comparison)]) == 1
     assert "no evaluation wrote" in capsys.readouterr().err
+    (tmp_path / "notes.txt").write_text("")
+    for option, value, words in (
+        ("--report", tmp_path / "notes.txt" / "report", "cannot be made"),
+        ("--group-pattern", "no such name", "matches no image name"),
+        ("--group-pattern", "(", "is no regular expression"),
+    ):
+        assert main(["evaluate", str(model), str(data), option, str(value)]) == 1
+        output = capsys.readouterr()
+        assert words in output.err
+        assert not output.out, "said before anything was predicted"
     other = fill(tmp_path / "other", ["a", "b"], classes=3)
     assert main(["evaluate", str(model), str(model.with_name("last.safetensors")), str(other)]) == 1
     assert "unet-dice_bce-seed0: The model knows" in capsys.readouterr().err
+
+
+def test_two_at_once_are_told_apart(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ask = [comparison.parent / "data", "--models", *MODELS, "--repeats", 2, "--epochs", EPOCHS, *TINY]
+    report = (comparison / "report.html").stat().st_mtime_ns
+    with alone_in(comparison):
+        assert compare(*ask, "--out", comparison) == 1
+    assert "Another compare is at work" in capsys.readouterr().err
+    assert (comparison / "report.html").stat().st_mtime_ns == report
+    with alone_in(comparison):
+        pass  # the first one is done
+
+
+def test_images_and_masks_that_changed_are_named(tmp_path: Path) -> None:
+    data = fill(tmp_path / "data", ["a", "b", "c"])
+    asked = Asked(data, ("unet",), given={"model": {"widths": [4, 8]}})
+    folder = ComparisonFolder(tmp_path / "out")
+
+    def ask() -> Record:
+        return prepare(folder, asked, ignore_event, lambda: False)
+
+    begun = ask()
+    assert ask() == begun
+    mask, image = data / "a_MASK.tif", data / "b.tif"
+    kept = mask.read_bytes(), image.read_bytes()
+    tifffile.imwrite(mask, 255 - tifffile.imread(mask))  # of the same size in bytes
+    with pytest.raises(DataError, match=r"a_MASK\.tif has changed since the comparison in .*out began"):
+        ask()
+    mask.write_bytes(kept[0])
+    image.unlink()
+    with pytest.raises(DataError, match=r"b\.tif is gone since the comparison in .*out began"):
+        ask()
+    image.write_bytes(kept[1])
+    fill(data, ["d"])  # annotated since; the split stays as it is
+    assert ask() == begun
+    old = json.loads(folder.json.read_text())
+    del old["digests"]  # as it was written at first
+    folder.json.write_text(json.dumps(old))
+    assert ask().digests == {}
 
 
 def test_classes_folds_and_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,6 +368,7 @@ def test_what_a_user_can_get_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
         ([data, *to_out, "--losses", "nonsense"], "dice_bce"),
         ([data, *to_out, "--repeats", 0], "less than 1"),
         ([data, *to_out, "--folds", 1], "less than 2"),
+        ([data, *to_out, "--repeats", "x"], "'x' is no whole number"),
     ):
         assert compare(*arguments) == 2
         assert words in capsys.readouterr().err

@@ -64,6 +64,7 @@ def test_a_model_that_these_settings_do_not_fit_says_so(tmp_path: Path, capsys: 
     found = {model["name"]: model for model in json.loads((tmp_path / "m").read_text())["models"]}
     assert found["res_se_unet"]["parameters"] is None
     assert found["unet"]["parameters"] == cost_of(ModelSettings(name="unet", widths=(8, 16))).parameters
+    assert f"{found['unet']['parameters'] / 1e6:.4f}" in shown, "two digits would say that there are none"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_model_that_does_not_tell_what_it_has_seen(make_folder: MakeFolder, tm
 
 
 def test_a_held_out_folder_that_was_trained_on_is_named(make_folder: MakeFolder, tmp_path: Path) -> None:
-    source, other = make_folder(4), make_folder(2, "other")
+    source, other = make_folder(4), make_folder(6, "other")
     first, _ = learn(source, tmp_path / "first", epochs=1)
     _, events = learn(other, tmp_path / "run", init=first.folder.best, val=source, epochs=1)
     assert "has been trained on images that are held out now" in notices(events)

@@ -212,17 +212,17 @@ def test_a_diverging_training_is_named_and_the_old_model_kept(make_folder: MakeF
         if isinstance(event, EpochEnd) and event.epoch == 1:
             trainer_modules[0].loss = lambda logits, *_: logits.sum() * float("nan")
 
-    from napari_attnseg.training import reporter, trainer
+    from napari_attnseg.training import preparation, reporter
 
     trainer_modules: list[Any] = []
-    real = trainer.Learner
+    real = preparation.Learner
 
     def remember(*args: Any) -> Any:
         trainer_modules.append(real(*args))
         return trainer_modules[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "Learner", remember)
+        patch.setattr(preparation, "Learner", remember)
         patch.setattr(reporter, "SECONDS_BETWEEN", 0.0)
         with pytest.raises(AttnSegError, match="diverged"):
             learn(source, tmp_path / "run", on_event=poison)
@@ -477,3 +477,32 @@ def test_bad_settings_models_and_folders_are_refused(make_folder: MakeFolder, tm
     (run / "state.pt").write_bytes(b"rubbish")
     with pytest.raises(RunFolderError, match=r"state\.pt"):
         learn(source, run, resume=True)
+
+
+def test_what_is_held_out_by_a_folder_of_its_own_is_not_learnt(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(4)
+    inside = source / "held out"
+    inside.mkdir()
+    for name in ("cell00", "cell01"):
+        for suffix in ("", "_MASK"):
+            (source / f"{name}{suffix}.tif").rename(inside / f"{name}{suffix}.tif")
+    copy = tmp_path / "copy.tif"
+    copy.write_bytes((inside / "cell00.tif").read_bytes())
+    copy.rename(source / "copy.tif")
+    (source / "copy_MASK.tif").write_bytes((inside / "cell00_MASK.tif").read_bytes())
+    result, events = learn(source, tmp_path / "run", val=inside, epochs=1)
+    split = result.folder.read_run()["split"]
+    assert sorted(Path(pair["image"]).name for pair in split["train"]) == ["cell02.tif", "cell03.tif"]
+    assert len(split["held_out"]) == 2
+    assert [event.message for event in events if isinstance(event, Notice)] == [
+        "3 of the images to learn from are held out by --val too and left out: what the model is measured on is not "
+        "learnt."
+    ]
+    refused(lambda: learn(inside, tmp_path / "b", val=inside), DataError, tmp_path / "b", "All 2", "--val")
+
+
+def test_a_class_may_have_any_name(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(3, classes=2)
+    (source / "classes.json").write_text(json.dumps({"0": "background", "1": "$^$", "2": "日本"}))
+    result, _ = learn(source, tmp_path / "run", epochs=1)
+    assert result.folder.curves.stat().st_size > 1000

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from napari_attnseg.comparison import figures, page, pictures
-from napari_attnseg.comparison.examples import ExampleImage
+from napari_attnseg.comparison.report import figures, page, pictures
+from napari_attnseg.comparison.report.examples import ExampleImage
+from napari_attnseg.comparison.report.story import listed
 from napari_attnseg.comparison.results import Results
-from napari_attnseg.comparison.story import listed
 
 
 def curves_section(folder: Path, results: Results) -> list[str]:
@@ -43,11 +43,10 @@ def confusion_section(folder: Path, results: Results) -> list[str]:
     """Return the confusion matrices."""
     path = figures.drawn(folder / "confusion.png", lambda: figures.confusion_matrices(results))
     several = max(len({run.seed for run in model.runs}) for model in results.models) > 1
-    text = (
-        "Each row is what was annotated: which share of its pixels was predicted as what, and below it how many pixels "
-        f"that is{', averaged over the repeats' if several else ''}."
-    )
-    return [page.heading("What is taken for what"), page.picture(path, "Confusion matrix of each model", text)]
+    text = "Each row is what was annotated: which share of its pixels was predicted as what"
+    if len(results.class_names) <= figures.MOST_NUMBERED:
+        text += f", and below it how many pixels that is{', averaged over the repeats' if several else ''}"
+    return [page.heading("What is taken for what"), page.picture(path, "Confusion matrix of each model", f"{text}.")]
 
 
 def images_section(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari_attnseg.comparison import page
-from napari_attnseg.comparison.figures import score_name
+from napari_attnseg.comparison.report import page
+from napari_attnseg.comparison.report.csv_files import MEGABYTE
+from napari_attnseg.comparison.report.figures import score_name
+from napari_attnseg.comparison.report.story import listed, p_text, signed, unit_name
 from napari_attnseg.comparison.results import ComparedModel, Results, Spread, ranked, spread_of
 from napari_attnseg.comparison.statistics import PairedTest
-from napari_attnseg.comparison.story import p_text, signed, unit_name
-from napari_attnseg.comparison.tables import MEGABYTE
 
 _MOST_TESTS = 15
 _SCORES = {
@@ -54,7 +54,24 @@ def _classes(results: Results) -> list[str]:
         page.heading("Dice of each class"),
         page.table(["Model", *results.class_names[1:], "Mean"], rows, first_stands_out=len(rows) > 1),
         page.paragraph("Over all pixels of the held-out images of a training together; background left out.", "note"),
+        page.paragraph(_absent(results), "note"),
     ]
+
+
+def _absent(results: Results) -> str:
+    """Say which classes the figures of a run say nothing about."""
+    matrices = [run.evaluation.matrix for model in results.models for run in model.runs]
+    never = [
+        name
+        for number, name in enumerate(results.class_names)
+        if number > 0 and any(matrix[number].sum() == 0 for matrix in matrices)
+    ]
+    if not never:
+        return ""
+    return (
+        f"Not annotated in the images that a training held out: {listed(never)}. There Dice is 1 if nothing was "
+        "predicted and else 0, and says nothing of how well the class is found."
+    )
 
 
 def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from napari_attnseg.comparison.results import ComparedModel, Results, ScoredRun
 from napari_attnseg.data.atomic import replacing
+from napari_attnseg.training.curves import names_as_they_are
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 LINES = ("-", "--", "-.", ":")
@@ -32,6 +32,8 @@ _STYLE: Any = {
 }
 _MOST_DOTS = 400
 _FEW_POINTS = 15  # up to here each is marked
+MOST_NUMBERED = 12  # with more classes the cells of a confusion matrix have no room for numbers
+_LONGEST_NAME = 20  # letters of a class in a figure
 
 
 def drawn(path: Path, draw: Callable[[], Figure]) -> Path:
@@ -42,7 +44,7 @@ def drawn(path: Path, draw: Callable[[], Figure]) -> Path:
     SaveError
         The file cannot be written.
     """
-    with rc_context(_STYLE), replacing(path) as temporary:
+    with names_as_they_are(_STYLE), replacing(path) as temporary:
         draw().savefig(temporary, bbox_inches="tight", pad_inches=0.08)
     return path
 
@@ -63,7 +65,7 @@ def learning_curves(results: Results) -> Figure:
     for ax in (by_epoch, by_minute):
         ax.grid(alpha=0.25)
     handles, labels = by_epoch.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns_for(labels), frameon=False)
     return figure
 
 
@@ -105,7 +107,7 @@ def score_boxes(results: Results) -> Figure:
 def confusion_matrices(results: Results) -> Figure:
     """Draw for each model which share of each class's pixels it took for which class, and how many pixels."""
     models, names = results.models, results.class_names
-    columns = min(len(models), 3 if len(names) <= 3 else 2)
+    columns = min(len(models), 3 if len(names) <= 3 else 2 if len(names) <= MOST_NUMBERED else 1)
     rows = -(-len(models) // columns)
     height = WIDTH / max(columns, 2) * (1.08 if len(names) > 2 else 0.86)
     figure = Figure(figsize=(WIDTH / max(columns, 2) * columns, height * rows), layout="constrained")
@@ -167,7 +169,22 @@ def _draw_matrix(ax: Any, model: ComparedModel, names: Sequence[str]) -> Any:
     counts = model.matrix
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    small = len(names) > 4
+    if len(names) <= MOST_NUMBERED:
+        _number_cells(ax, counts, shares)
+    ticks = range(len(names))
+    angle = 35 if len(names) <= MOST_NUMBERED else 90
+    turned: dict[str, Any] = {"rotation": angle, "ha": "right", "rotation_mode": "anchor"} if len(names) > 2 else {}
+    size = min(11.0, 270 / len(names))
+    ax.set_xticks(ticks, [shortened(name) for name in names], fontsize=size, **turned)
+    ax.set_yticks(ticks, [shortened(name) for name in names], fontsize=size)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.set_title(model.label, fontsize=11)
+    ax.set_xlabel("predicted")
+    return image
+
+
+def _number_cells(ax: Any, counts: NDArray[np.float64], shares: NDArray[np.float64]) -> None:
     for (row, column), share in np.ndenumerate(shares):
         ax.text(
             column,
@@ -175,18 +192,14 @@ def _draw_matrix(ax: Any, model: ComparedModel, names: Sequence[str]) -> Any:
             f"{share:.1%}\n{_count_text(float(counts[row, column]))}",
             ha="center",
             va="center",
-            fontsize=7.5 if small else 10,
+            fontsize=7.5 if len(shares) > 4 else 10,
             color="white" if share > 0.55 else "black",
         )
-    ticks = range(len(names))
-    turned: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(names) > 2 else {}
-    ax.set_xticks(ticks, names, **turned)
-    ax.set_yticks(ticks, names)
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    ax.set_title(model.label, fontsize=11)
-    ax.set_xlabel("predicted")
-    return image
+
+
+def shortened(name: str) -> str:
+    """Return the name of a class, of a length that a figure has room for."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _count_text(count: float) -> str:
@@ -205,7 +218,8 @@ def _limits(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float
     return max(0.0, low - margin), min(1.0 + margin / 2, high + margin)
 
 
-def _columns(labels: Sequence[str]) -> int:
+def columns_for(labels: Sequence[str]) -> int:
+    """Return how many columns of a legend fit into the width of a figure."""
     longest = max((len(label) for label in labels), default=1)
     return max(1, min(len(labels), int(100 / (longest + 8))))
 

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from napari_attnseg.comparison.examples import ExampleImage, Labels, Predicted
-from napari_attnseg.comparison.figures import WIDTH
+from napari_attnseg.comparison.report.examples import ExampleImage, Labels, Predicted
+from napari_attnseg.comparison.report.figures import WIDTH, columns_for, shortened
 from napari_attnseg.prediction.tiling import FloatArray
 
 TRUE, FOUND = "#e69f00", "#56b4e9"
@@ -41,7 +41,9 @@ def triptych(example: ExampleImage, class_names: Sequence[str], class_colours: S
         if not several:
             outline(ax, truth, colours)
         outline(ax, labels, colours if several else {1: FOUND})
-    _legend(figure, class_names, class_colours, several)
+    seen = np.unique(np.concatenate([truth.ravel(), *(one.labels.ravel() for one in example.predicted)]))
+    entries = [(class_names[value], class_colours[value]) for value in seen if value > 0]
+    _legend(figure, entries if several else [("annotated", TRUE), ("predicted", FOUND)])
     return figure
 
 
@@ -112,10 +114,10 @@ def _draw_gates(row: Sequence[Any], predicted: Predicted, maps: FloatArray, pict
     return drawn
 
 
-def _legend(figure: Figure, names: Sequence[str], colours: Sequence[str], several: bool) -> None:
-    entries = list(zip(names[1:], colours[1:], strict=True)) if several else [("annotated", TRUE), ("predicted", FOUND)]
-    handles = [Line2D([], [], color=colour, lw=2.5, label=name) for name, colour in entries]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
+def _legend(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
+    handles = [Line2D([], [], color=colour, lw=2.5) for _, colour in entries]
+    names = [shortened(name) for name, _ in entries]
+    figure.legend(handles, names, loc="outside lower center", ncols=min(columns_for(names), 6), frameon=False)
 
 
 def _broken(label: str) -> str:

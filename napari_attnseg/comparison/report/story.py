@@ -86,6 +86,8 @@ def listed(names: Sequence[str]) -> str:
 
 def _certainty(test: PairedTest, best: str, results: Results) -> str:
     units = f"{test.n} {unit_name(results, test.n)}"
+    if test.n_different == 0:
+        return f"The first two have the same scores in all of {units}."
     if test.smallest_p > LEVEL:
         return (
             f"Whether the first two really differ cannot be told from {units}: even if all agreed, p would not fall "
@@ -174,7 +176,8 @@ def _held_out(record: Record, results: Results) -> str:
 def _unfinished(results: Results) -> str:
     sentences = []
     if results.missing:
-        sentences.append(f"{results.missing} trainings are not done yet and not in this report; ask again to go on.")
+        trainings = "1 training is" if results.missing == 1 else f"{results.missing} trainings are"
+        sentences.append(f"{trainings} not done yet and not in this report; ask again to go on.")
     if results.failures:
         count = len(results.failures)
         sentences.append(f"{count} training{'s' * (count != 1)} failed; see the section on them below.")

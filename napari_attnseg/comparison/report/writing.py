@@ -6,27 +6,33 @@ from contextlib import suppress
 from html import escape
 from pathlib import Path
 
-from napari_attnseg.comparison import page
-from napari_attnseg.comparison.examples import predict_examples
-from napari_attnseg.comparison.glossary import terms
-from napari_attnseg.comparison.report_figures import (
+from napari_attnseg.comparison.report import page
+from napari_attnseg.comparison.report.csv_files import write_scores, write_summary, write_tests
+from napari_attnseg.comparison.report.examples import predict_examples
+from napari_attnseg.comparison.report.figure_sections import (
     attention_section,
     boxes_section,
     confusion_section,
     curves_section,
     images_section,
 )
-from napari_attnseg.comparison.report_tables import cost_section, failures_section, scores_section, tests_section
+from napari_attnseg.comparison.report.glossary import terms
+from napari_attnseg.comparison.report.story import Story, outcome
+from napari_attnseg.comparison.report.table_sections import (
+    cost_section,
+    failures_section,
+    scores_section,
+    tests_section,
+)
 from napari_attnseg.comparison.results import Results
 from napari_attnseg.comparison.statistics import paired_tests
-from napari_attnseg.comparison.story import Story, outcome
-from napari_attnseg.comparison.tables import write_scores, write_summary, write_tests
 from napari_attnseg.data.atomic import write_text
 from napari_attnseg.errors import SaveError
 from napari_attnseg.settings import PredictionSettings
 
 REPORT = "report.html"
 FIGURES = "figures"
+TESTS = "tests.csv"
 _ALL_FIGURES = ("learning_curves", "scores_per_image", "confusion", "image_best", "image_median", "image_worst",
                 "attention")  # fmt: skip
 
@@ -49,18 +55,12 @@ def write_report(out: Path, results: Results, story: Story, settings: Prediction
         A file cannot be written.
     """
     pictured = out / FIGURES
-    try:
-        pictured.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SaveError(f"The folder {pictured} cannot be made ({error.strerror}).") from error
-    for name in _ALL_FIGURES:  # those of an earlier report may not belong to this one
-        with suppress(OSError):
-            (pictured / f"{name}.png").unlink()
+    _clear(out, pictured)
     tests = paired_tests(results)
     write_summary(out / "summary.csv", results)
     write_scores(out / "scores.csv", results)
     if tests:
-        write_tests(out / "tests.csv", tests)
+        write_tests(out / TESTS, tests)
     examples, troubles = predict_examples(results, settings)
     parts = [
         f"<h1>{escape(story.title)}</h1>",
@@ -83,3 +83,14 @@ def write_report(out: Path, results: Results, story: Story, settings: Prediction
     ]
     write_text(out / REPORT, page.page(story.title, parts))
     return out / REPORT
+
+
+def _clear(out: Path, pictured: Path) -> None:
+    """Make the folders, and remove what an earlier report may have had and this one may not."""
+    try:
+        pictured.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"The folder {pictured} cannot be made ({error.strerror}).") from error
+    for path in (out / TESTS, *(pictured / f"{name}.png" for name in _ALL_FIGURES)):
+        with suppress(OSError):
+            path.unlink()

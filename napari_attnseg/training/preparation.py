@@ -1,0 +1,104 @@
+"""Before the first batch: the images in memory, the network, and what it learns with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from napari_attnseg.data.loading import load_images
+from napari_attnseg.data.patches import LoadedImage
+from napari_attnseg.events import Notice
+from napari_attnseg.models.device import Compute
+from napari_attnseg.models.initialise import initial_model
+from napari_attnseg.training.checkpoint import Checkpoints
+from napari_attnseg.training.class_weights import inverse_frequency
+from napari_attnseg.training.feed import Feed
+from napari_attnseg.training.learner import Learner
+from napari_attnseg.training.plan import Plan
+from napari_attnseg.training.reporter import Reporter
+from napari_attnseg.training.run_folder import RunFolder
+from napari_attnseg.training.validation import Stopped
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that the epochs need."""
+
+    held_out: list[LoadedImage]
+    feed: Feed
+    learner: Learner
+    checkpoints: Checkpoints
+    starts_whole: bool
+    """Whether it starts from a model that knows these very classes, and so can be scored before the first epoch."""
+
+
+def prepare(
+    plan: Plan,
+    folder: RunFolder,
+    compute: Compute,
+    report: Reporter,
+    say: Callable[[str], None],
+    interrupted: Callable[[], bool],
+) -> Prepared:
+    """Read the images and build the network; then make the run folder, with the plan as run.json.
+
+    Parameters
+    ----------
+    plan, folder, compute
+        What to do, where to keep it, and what to compute on.
+    report
+        Called with notices.
+    say
+        Called with what is being done, for people.
+    interrupted
+        Asked again and again; True ends it.
+
+    Raises
+    ------
+    DataError, ModelFileError, SaveError
+        Something cannot be used or written; nothing is written unless all could be read.
+    Stopped
+        `interrupted` returned True.
+    """
+    settings, convention = plan.settings.training, plan.convention
+    train, held_out = _images(plan, report, say, interrupted)
+    focus = [number for number, pair in enumerate(plan.train) if pair.image in plan.focus]
+    feed = Feed(train, settings, compute, flips=plan.flips, focus=focus)
+
+    def on_wait(message: str) -> None:
+        if interrupted():
+            raise Stopped
+        if report.is_due():
+            say(message)
+
+    torch.manual_seed(settings.seed)
+    is_resumed = folder.state.exists()
+    start = initial_model(
+        plan.settings.model, plan.init, convention.class_names, is_resumed=is_resumed, on_wait=on_wait
+    )
+    for notice in start.notices:
+        report(Notice(notice))
+    folder.create()
+    folder.write_run(plan.to_json())
+    weights = inverse_frequency(train, convention.n_classes) if settings.class_weights == "inverse" else None
+    learner = Learner(start.model, settings, compute, weights)
+    return Prepared(held_out, feed, learner, Checkpoints(plan, folder, learner), start.is_whole)
+
+
+def _images(
+    plan: Plan, report: Reporter, say: Callable[[str], None], interrupted: Callable[[], bool]
+) -> tuple[list[LoadedImage], list[LoadedImage]]:
+    """Read the images that are trained on and those that are held out."""
+    pairs = (*plan.train, *plan.held_out)
+
+    def on_image(count: int) -> None:
+        if count == 1 or count == len(pairs) or report.is_due():
+            say(f"reading images, {count} of {len(pairs)}")
+
+    channels = plan.settings.model.in_channels
+    images = load_images(pairs, plan.convention, plan.settings.data, channels, on_image, interrupted)
+    if len(images) < len(pairs):
+        raise Stopped
+    return images[: len(plan.train)], images[len(plan.train) :]

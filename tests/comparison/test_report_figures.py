@@ -1,0 +1,65 @@
+"""Figures and tables of a report: classes of any name and any number, and those that do not occur."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_attnseg.comparison.report.examples import ExampleImage, Predicted
+from napari_attnseg.comparison.report.figures import MOST_NUMBERED, confusion_matrices, drawn, shortened
+from napari_attnseg.comparison.report.pictures import triptych
+from napari_attnseg.comparison.report.table_sections import scores_section
+from napari_attnseg.comparison.results import ComparedModel, Results, ScoredImage, ScoredRun
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.training.evaluation import ImageScore
+
+AWKWARD = ("background", "$^$", "_below", "日本", "a name that is far too long for a figure", "<b>")
+
+
+def results_of(names: tuple[str, ...], empty: tuple[int, ...] = ()) -> Results:
+    matrix = np.diag([number not in empty for number in range(len(names))]).astype(np.int64)
+    image = ScoredImage(Path("a"), Path("b"), "a", ImageScore("a", matrix))
+    model = ComparedModel("unet", (ScoredRun("r", Path("m"), (image,), names, 5),))
+    values = {number: number for number in range(len(names))}
+    return Results((model,), names, ("#123456",) * len(names), MaskConvention("classes", values, names))
+
+
+def example_of(labels: np.ndarray) -> ExampleImage:
+    picture = np.zeros((*labels.shape, 3), np.float32)
+    return ExampleImage("best", "$^$", 0.5, picture, labels, (Predicted("unet", 0.5, labels, None),))
+
+
+def test_classes_of_any_name_are_drawn(tmp_path: Path) -> None:
+    """Warnings are errors here, such as that a font lacks letters or that there is no room."""
+    results = results_of(AWKWARD)
+    labels = np.arange(60, dtype=np.uint8).reshape(6, 10) // 10
+    for draw in (
+        partial(confusion_matrices, results),
+        partial(triptych, example_of(labels), AWKWARD, ("#123456",) * 6),
+    ):
+        assert drawn(tmp_path / "figure.png", draw).stat().st_size > 5000
+    assert shortened(AWKWARD[4]) == "a name that is far…"
+
+
+@pytest.mark.parametrize(("count", "texts"), [(MOST_NUMBERED, MOST_NUMBERED**2), (MOST_NUMBERED + 1, 0)])
+def test_many_classes_leave_no_room_for_numbers(count: int, texts: int) -> None:
+    figure = confusion_matrices(results_of(tuple(f"class {number}" for number in range(count))))
+    assert len(figure.axes[0].texts) == texts
+    assert len(figure.axes[0].get_xticklabels()) == count
+
+
+def test_a_picture_names_only_the_classes_that_are_in_it() -> None:
+    labels = np.zeros((6, 10), np.uint8)
+    labels[2:4, 2:6] = 3
+    figure = triptych(example_of(labels), tuple("abcdef"), ("#123456",) * 6)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["d"]
+
+
+def test_a_class_that_no_held_out_image_has_is_named() -> None:
+    names = ("background", "liver", "spleen", "kidney")
+    assert "Not annotated" not in "".join(scores_section(results_of(names)))
+    page = "".join(scores_section(results_of(names, empty=(1, 3))))
+    assert "Not annotated in the images that a training held out: liver and kidney." in page
