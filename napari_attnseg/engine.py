@@ -17,6 +17,7 @@ from napari_attnseg.data.pairs import Pair, PairListing, find_pairs, require_ann
 from napari_attnseg.data.tiff import read_image
 from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, Progress, ignore_event
+from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.prediction.predictor import Prediction, Predictor
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name, recipe_values
@@ -57,7 +58,7 @@ def fit(
     run
         The run folder to make; None makes one below `runs` in the working folder.
     init
-        A model file to start from.
+        A model file to start from, or the name of a model that comes with the program, such as "nuclei".
     resume
         Go on with the run in `run` if one has begun there; its own settings count, save for `epochs`, `max_minutes`.
     focus
@@ -107,7 +108,7 @@ def fit(
                 report(Progress(0.0, f"looking at the masks, {count + 1} of {total}"))
 
         try:
-            plan = make_plan(path, settings, Path(init) if init else None, focus=images, on_mask=on_mask)
+            plan = make_plan(path, settings, model_path(init) if init else None, focus=images, on_mask=on_mask)
         except Stopped:
             return TrainingResult(0, None, 0.0, True, folder, "it was stopped")
     return Trainer(plan, folder, report, should_stop, should_pause).run()
@@ -115,6 +116,8 @@ def fit(
 
 def predict(model: Model, image: str | Path, **values: Any) -> Prediction:
     """Apply a model to one image; `values` are prediction settings such as `probability=True`.
+
+    `model` is a model file, the name of a model that comes with the program, what `fit` returned, or a `Predictor`.
 
     Raises
     ------
@@ -139,7 +142,7 @@ def evaluate(
     Parameters
     ----------
     model, source
-        What to apply, and the annotated images, as a folder, a TIFF or pairs.
+        What to apply, as `predict` takes it, and the annotated images, as a folder, a TIFF or pairs.
     mask_suffix
         What names a mask; None: as in the training.
     convention
@@ -234,7 +237,7 @@ def predictor_of(model: Model, settings: PredictionSettings) -> Predictor:
     """Return the model, loaded."""
     if isinstance(model, Predictor):
         return model
-    return Predictor(model.folder.best if isinstance(model, TrainingResult) else Path(model), settings)
+    return Predictor(model.folder.best if isinstance(model, TrainingResult) else model_path(model), settings)
 
 
 def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair]) -> MaskConvention:

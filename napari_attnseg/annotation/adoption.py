@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from napari_attnseg.annotation.folder import AnnotationFolder
 from napari_attnseg.annotation.folder_models import FolderModels
 from napari_attnseg.annotation.run_history import RunRecord, history
@@ -10,6 +12,8 @@ from napari_attnseg.annotation.runs import JOB
 
 def adopt(models: FolderModels, record: RunRecord, began: float | None = None) -> str:
     """Take the model of a training into use, and note that the folder was trained on.
+
+    Where it is no better than the one it started from, the model in use stays; if there is none, that one is taken.
 
     Parameters
     ----------
@@ -23,7 +27,7 @@ def adopt(models: FolderModels, record: RunRecord, began: float | None = None) -
     Returns
     -------
     str
-        A sentence if the model that was in use stays; '' otherwise.
+        A sentence if the model of the training is not used; '' otherwise.
     """
     if record.model is None or record.state in ("running", "failed"):
         return ""
@@ -34,9 +38,17 @@ def adopt(models: FolderModels, record: RunRecord, began: float | None = None) -
         return ""
     scored = f" ({record.start_score:.3f})" if record.start_score is not None else ""
     return (
-        f"The new model is no better on the held-out images than the one it started from{scored}; that one stays in "
-        "use. The new one is kept aside: press 'Use' to take it all the same."
+        f"The new model is no better on the held-out images than the one it started from{scored}; "
+        f"{_use_instead(models, record.init)}. The new one is kept aside: press 'Use' to take it all the same."
     )
+
+
+def _use_instead(models: FolderModels, start: Path | None) -> str:
+    """Take the starting model into use if there is none, and say which model is used, as a clause."""
+    if models.in_use is None and start is not None and start.is_file():
+        models.use(start)
+        return "that one is used"
+    return "that one stays in use" if models.in_use == start else "the model in use stays"
 
 
 def missed(folder: AnnotationFolder) -> RunRecord | None:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from napari_attnseg.annotation.folder import AnnotationFolder
-from napari_attnseg.annotation.model_choices import ModelChoice, choice_of_file, choice_of_run
+from napari_attnseg.annotation.model_choices import (
+    ModelChoice,
+    choice_of_file,
+    choice_of_run,
+    choice_of_starter,
+    mismatch_of,
+)
 from napari_attnseg.annotation.recent_models import recent_models, remember_model
 from napari_attnseg.annotation.run_history import RunHistory
 from napari_attnseg.annotation.runs import run_folders
-from napari_attnseg.errors import ModelFileError
+from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.tiff import read_info
+from napari_attnseg.errors import DataError, ModelFileError
 from napari_attnseg.models.model_card import load_card
+from napari_attnseg.models.starter_models import is_starter, starter_models, starter_of
 
 MOST_REMEMBERED = 100  # models that were in use before
+LOOKED_AT = 3  # images that tell whether a built-in model is for such images
 
 
 class FolderModels:
@@ -23,6 +35,9 @@ class FolderModels:
     def __init__(self, folder: AnnotationFolder) -> None:
         self.folder = folder
         self.history = RunHistory(folder.root)
+        state = folder.state
+        state.model = state.model and _here(state.model)
+        state.models_used = [_here(path) for path in state.models_used]
 
     @property
     def in_use(self) -> Path | None:
@@ -78,7 +93,7 @@ class FolderModels:
             The folder or the user's data folder cannot be written to; the choice holds while the folder is open.
         """
         model = self.in_use
-        if model is not None:
+        if model is not None and not is_starter(model):  # what is built in is offered in any case
             remember_model(model)
         self.folder.save()
 
@@ -93,12 +108,13 @@ class FolderModels:
         Returns
         -------
         list of ModelChoice
-            Those trained here, newest first, then the model in use if it is from elsewhere, then those that were used
-            in other folders. Files that are gone are left out; damaged ones are there with their problem.
+            Those that come with the program, those trained here, newest first, then the model in use if it is from
+            elsewhere, then those that were used in other folders. Files that are gone are left out; damaged ones are
+            there with their problem.
         """
         now = now or datetime.now().astimezone()
         found = [choice_of_run(record, now) for record in self.history.records()]
-        here = [choice for choice in found if choice is not None]
+        here = [*self._built_in(), *(choice for choice in found if choice is not None)]
         runs = {_real(run) for run in run_folders(self.folder.root)}
         others = [self.folder.state.model] if self.folder.state.model is not None else []
         known = {_real(choice.path) for choice in here}
@@ -109,6 +125,23 @@ class FolderModels:
                 here.append(choice_of_file(path, now))
         return here
 
+    def _built_in(self) -> list[ModelChoice]:
+        """Describe the models that come with the program, and how the folder differs from what they are for."""
+        infos = list(self._some_images())
+        found = []
+        for starter in starter_models():
+            try:
+                mismatch = mismatch_of(load_card(starter.path), infos, self.folder.convention)
+            except ModelFileError:
+                mismatch = ""  # the choice says what is wrong with it
+            found.append(choice_of_starter(starter.path, mismatch))
+        return found
+
+    def _some_images(self) -> Iterator[ImageInfo]:
+        for pair in self.folder.pairs[:LOOKED_AT]:
+            with suppress(DataError):  # a file that is no image is told of where it is opened
+                yield read_info(pair.image, self.folder.choices.axes)
+
 
 def model_key(path: Path) -> str:
     """Return what tells a model file from another one, and from one that replaced it; '' if it is gone."""
@@ -117,6 +150,12 @@ def model_key(path: Path) -> str:
     except OSError:
         return ""
     return f"{path.name} {status.st_size:x} {status.st_mtime_ns:x}"
+
+
+def _here(path: Path) -> Path:
+    """Return where a model is: of one that came with the program before that was moved or updated, its new place."""
+    starter = starter_of(path)
+    return path if starter is None or path.is_file() else starter
 
 
 def _real(path: Path) -> str:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from napari_attnseg.annotation.run_history import LAST, RunRecord
 from napari_attnseg.annotation.runs import RUNS
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.loading import network_channels
 from napari_attnseg.errors import ModelFileError
 from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.models.starter_models import is_starter
 
-HERE, RECENT = "Trained here", "Recent"
+HERE, RECENT, BUILT_IN = "Trained here", "Recent", "Built in"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_UNNAMED = {"foreground", "object"}
+_STEM = 5  # letters by which forms of a word are the same
 _SCORES = {"f1": "F1", "jaccard": "Jaccard", "recall": "recall", "precision": "precision"}
 
 
@@ -26,12 +33,14 @@ class ModelChoice:
     tooltip: str
     """Its classes, scores, when it was trained and where it is, a line each."""
     group: str
-    """'Trained here' or 'Recent'."""
+    """'Trained here', 'Recent' or 'Built in'."""
     details: str = ""
     """Its classes, scores and when it was trained, in one line."""
     card: ModelCard | None = field(default=None, repr=False)
     problem: str | None = None
     """Why it cannot be used, a sentence."""
+    mismatch: str = ""
+    """Of one that is built in: how the images here differ from what it was made for, a sentence; '' if they do not."""
 
 
 def choice_of_run(record: RunRecord, now: datetime) -> ModelChoice | None:
@@ -69,8 +78,53 @@ def choice_of_file(path: Path, now: datetime) -> ModelChoice:
     )
 
 
+def choice_of_starter(path: Path, mismatch: str = "") -> ModelChoice:
+    """Describe a model that comes with the program."""
+    label = name_of(path)
+    try:
+        card = load_card(path)
+    except ModelFileError as error:
+        return ModelChoice(path, f"{label}: cannot be used", str(error), BUILT_IN, str(error), None, str(error))
+    about = card.about
+    title, scores = about.title if about else ", ".join(card.class_names[1:]), scores_text(card)
+    lines = [f"Finds {title}", "Comes with the program; how good it is on your images only masks of yours can tell"]
+    lines += [f"Measured: {about.measured}"] if about and about.measured else []
+    details = f"{title} · {scores} on held-out images of its own data" if scores else title
+    tooltip = "\n".join([*([mismatch] if mismatch else []), *lines])
+    return ModelChoice(path, label, tooltip, BUILT_IN, details, card, mismatch=mismatch)
+
+
+def mismatch_of(card: ModelCard, images: Iterable[ImageInfo], convention: MaskConvention) -> str:
+    """Say how images and masks differ from those that a built-in model is for, a sentence; '' if they do not.
+
+    Parameters
+    ----------
+    card
+        Of the model.
+    images
+        Some images of a folder.
+    convention
+        What the folder's masks mean; a class that nobody has named may be anything.
+    """
+    for info in images:
+        found, expected = network_channels(info, card.data), card.model.in_channels
+        if found != expected:
+            also = " or grey" if card.data.channels == "rgb" else ""
+            wanted = f"RGB{also} images" if expected == 3 else f"images of {expected} channels"
+            return f"It was made for {wanted}, and {info.path.name} has {found} channel{'s' * (found != 1)}."
+    known, names = card.class_names[1:], convention.class_names[1:]
+    if len(known) != len(names):
+        return f"It finds {', '.join(known)} alone, and the masks here have {', '.join(names)}."
+    is_named = {name.casefold() for name in names} - _UNNAMED
+    if is_named and not any(_is_same(name, other) for name in names for other in known):
+        return f"It finds {', '.join(known)}, and the masks here are of {', '.join(names)}."
+    return ""
+
+
 def name_of(path: Path) -> str:
     """Return what a model is called: of one in a run folder the name of the images' folder, else its own."""
+    if is_starter(path):
+        return f"{path.stem} (built in)"
     places = path.parts
     if len(places) > 3 and places[-3] == RUNS:
         return places[-4]
@@ -92,6 +146,11 @@ def when_text(when: datetime, now: datetime) -> str:
 def scores_text(card: ModelCard) -> str:
     """Write the scores on the held-out images: 'F1 0.88, Jaccard 0.80, ...'; '' if there are none."""
     return ", ".join(f"{title} {card.scores[name]:.2f}" for name, title in _SCORES.items() if name in card.scores)
+
+
+def _is_same(name: str, other: str) -> bool:
+    """Whether two words are forms of one, such as 'nuclei' and 'nucleus'."""
+    return name.casefold()[:_STEM] == other.casefold()[:_STEM]
 
 
 def _figures(card: ModelCard) -> list[str]:

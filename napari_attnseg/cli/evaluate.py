@@ -12,6 +12,7 @@ from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, gi
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.data.pairs import extension_of
 from napari_attnseg.errors import RunFolderError, SaveError
+from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         type=Path,
         nargs="+",
         metavar="MODEL",
-        help="a model file, such as a run's best.safetensors",
+        help="a model file, such as a run's best.safetensors, or nuclei, which comes with the program",
     )
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of pairs, or one TIFF with its mask")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a row of scores for each image as CSV")
@@ -59,13 +60,14 @@ def run(options: argparse.Namespace) -> int:
         if path and (extension_of(path) or path.suffix.lower() == ".safetensors"):
             raise SaveError(f"Scores are text and would replace {path}; name another file, such as scores.csv.")
     _require_report_folder(options.report)
+    models = [model_path(model) for model in options.models]
     from napari_attnseg.comparison.side_by_side import evaluate_models
     from napari_attnseg.prediction.tiling import Stopped
 
     with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event:
         try:
             found = evaluate_models(
-                options.models,
+                models,
                 options.data,
                 settings,
                 mask_suffix=options.mask_suffix,

@@ -14,6 +14,7 @@ from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
 from napari_attnseg.errors import AttnSegError, DataError, SaveError
 from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
+from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
 
 
@@ -25,7 +26,12 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         description="Write a predicted mask NAME_PRED.tiff for each image, by the conventions of its training masks.",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, such as a run's best.safetensors")
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="a model file, such as a run's best.safetensors, or nuclei, which comes with the program",
+    )
     # not "*", which is taken to be empty where an option stands between MODEL and INPUT
     inputs = parser.add_argument(
         "input", type=Path, nargs="+", default=[], metavar="INPUT", help="TIFF images and folders of them"
@@ -88,11 +94,12 @@ def _predict(
     should_stop: Callable[[], bool],
 ) -> tuple[int, list[str]]:
     """Predict all images; return how many were written, and what was wrong with the others."""
+    model = model_path(options.model)
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
     from napari_attnseg.prediction.tiling import Stopped
 
     inputs = [*options.input, *(_listed(options.list) if options.list else ())]
-    predictor = Predictor(options.model, settings)
+    predictor = Predictor(model, settings)
     images = _images(inputs, predictor.data.mask_suffix, options.base)
     outputs = _outputs(images, options.out)
     _require_no_annotation(outputs, predictor.data.mask_suffix)
@@ -101,7 +108,7 @@ def _predict(
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
     began = time.monotonic()
-    done, failed = 0, []
+    done, grey, failed = 0, 0, []
     for number, image in enumerate(images):
 
         def on_progress(share: float, number: int = number, image: Path = image) -> None:
@@ -111,8 +118,10 @@ def _predict(
             on_event(Progress(done, f"{number + 1} of {len(images)}, {image.name}", seconds_left=left))
 
         try:
-            predictor.write(predictor.predict_file(image, on_progress, should_stop), outputs[image].parent)
+            found = predictor.predict_file(image, on_progress, should_stop)
+            predictor.write(found, outputs[image].parent)
             done += 1
+            grey += found.info.channels == 1
         except Stopped:
             break
         except (DataError, MemoryError) as error:
@@ -120,6 +129,8 @@ def _predict(
             on_event(Notice(failed[-1]))
         if should_stop():
             break
+    if grey and predictor.data.channels == "rgb":
+        on_event(Notice(f"{_count(grey, 'grey image')} went into the network as RGB with three equal channels."))
     return done, failed
 
 

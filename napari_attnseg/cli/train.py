@@ -35,7 +35,9 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of pairs, one TIFF, or a run's run.json")
     parser.add_argument("--run", type=Path, metavar="DIR", help="run folder to make (default runs/DATA-DATE-TIME)")
-    parser.add_argument("--init", type=Path, metavar="MODEL", help="a model file to start from")
+    parser.add_argument(
+        "--init", type=Path, metavar="MODEL", help="a model file to start from, or nuclei, which comes with the program"
+    )
     parser.add_argument(
         "--focus",
         type=Path,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_attnseg.data.classes import find_classes
 from napari_attnseg.data.convention import MaskConvention, decide_convention, values_text
+from napari_attnseg.data.loading import network_channels
 from napari_attnseg.data.pairs import PairListing, mask_path, require_annotated
 from napari_attnseg.data.report import Seen, counted, names_text
 from napari_attnseg.data.split import groups_of
@@ -43,8 +44,7 @@ def check_channels(listing: PairListing, settings: DataSettings, seen: Seen) -> 
     by_type: dict[str, list[Path]] = defaultdict(list)
     annotated = {pair.image for pair in listing.annotated}
     for path, info in seen.images.items():
-        grey = settings.channels == "grey" and info.is_rgb
-        by_channels[1 if grey else info.channels].append(path)
+        by_channels[network_channels(info, settings)].append(path)
         by_type[info.dtype].append(path)
     if len(by_channels) > 1:
         mixed = sum(bool(annotated.intersection(paths)) for paths in by_channels.values()) > 1

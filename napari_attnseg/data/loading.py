@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,18 @@ from napari_attnseg.settings import DataSettings
 
 def network_channels(info: ImageInfo, settings: DataSettings) -> int:
     """Return how many channels the network gets of an image."""
+    if settings.channels == "rgb" and info.channels == 1:
+        return 3
     return 1 if settings.channels == "grey" and info.is_rgb else info.channels
+
+
+def with_network_channels(pixels: NDArray[Any], info: ImageInfo, settings: DataSettings) -> NDArray[Any]:
+    """Return pixels (plane, channel, y, x) of an image with the channels that the network gets; may be a view."""
+    if settings.channels == "grey" and info.is_rgb:
+        return to_grey(pixels)
+    if settings.channels == "rgb" and info.channels == 1:
+        return np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:]))
+    return pixels
 
 
 def require_channels(info: ImageInfo, settings: DataSettings, expected: int) -> None:
@@ -42,7 +54,7 @@ def network_input(image: Image, settings: DataSettings, channels: int | None = N
     image
         As read from its file.
     settings
-        How it is scaled, and whether RGB becomes grey.
+        How it is scaled, and whether RGB becomes grey or grey RGB.
     channels
         The channels that the network expects; None takes what the image has.
 
@@ -53,8 +65,7 @@ def network_input(image: Image, settings: DataSettings, channels: int | None = N
     """
     if channels is not None:
         require_channels(image.info, settings, channels)
-    pixels = to_grey(image.pixels) if settings.channels == "grey" and image.info.is_rgb else image.pixels
-    return normalise(pixels, settings)
+    return normalise(with_network_channels(image.pixels, image.info, settings), settings)
 
 
 def load_images(

@@ -23,6 +23,23 @@ _LARGEST_HEADER = 100_000_000  # bytes; what safetensors itself allows
 _LENGTH = 8
 
 
+class About(BaseModel):
+    """What a model that is given to others says of itself, in words."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    title: str
+    """What it finds, in a few words."""
+    data: str = ""
+    """What it learnt from."""
+    licence: str = ""
+    """Of the data and of the weights."""
+    recipe: tuple[str, ...] = ()
+    """The commands that trained it, one after the other."""
+    measured: str = ""
+    """How good it is on images that neither it nor the choice of it has seen, and what these are."""
+
+
 class ModelCard(BaseModel):
     """What a model file says about its weights."""
 
@@ -39,6 +56,8 @@ class ModelCard(BaseModel):
     """How it was trained: images, epochs, minutes, loss, seed, when, with which version."""
     scores: dict[str, float] = Field(default_factory=dict)
     """Measured on the held-out images; empty when there were none."""
+    about: About | None = None
+    """None but of a model that is shipped; a training that starts from it leaves it out."""
 
     @property
     def convention(self) -> MaskConvention:

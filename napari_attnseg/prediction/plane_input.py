@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 
 from napari_attnseg.data.lazy import MOST_BYTES_AT_ONCE, is_large
-from napari_attnseg.data.loading import network_channels, require_channels
-from napari_attnseg.data.normalise import channel_range, scale, to_grey
+from napari_attnseg.data.loading import network_channels, require_channels, with_network_channels
+from napari_attnseg.data.normalise import channel_range, scale
 from napari_attnseg.data.tiff import ImageInfo, read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
 from napari_attnseg.settings import DataSettings
@@ -106,11 +106,11 @@ class PlaneInput:
             ranges = self._find_ranges()
             self._known.keep(self._key, ranges)
         if self._every_plane and self._pixels is None and not is_large(self.info):
-            self._pixels = self._grey(read_image(self.info.path, self._data.axes).pixels)
+            self._pixels = self._channels(read_image(self.info.path, self._data.axes).pixels)
         if self._pixels is not None:
             pixels = self._pixels[plane]
         else:
-            pixels = self._grey(read_planes(self.info.path, [plane], self._data.axes).pixels)[0]
+            pixels = self._channels(read_planes(self.info.path, [plane], self._data.axes).pixels)[0]
         pixels = pixels[:, *region]
         scaled = np.empty(pixels.shape, np.float32)
         for channel, (low, high) in enumerate(ranges):
@@ -120,16 +120,16 @@ class PlaneInput:
     def _find_ranges(self) -> Ranges:
         info, axes = self.info, self._data.axes
         if info.n_planes == 1 or not is_large(info):
-            pixels = self._pixels = self._grey(read_image(info.path, axes).pixels)
+            pixels = self._pixels = self._channels(read_image(info.path, axes).pixels)
         else:
             size = info.height * info.width * info.channels * np.dtype(info.dtype).itemsize
             count = min(max(MOST_BYTES_AT_ONCE // size, 1), info.n_planes)
             spread = [(2 * i + 1) * info.n_planes // (2 * count) for i in range(count)]
-            pixels = self._grey(read_planes(info.path, spread, axes).pixels)
+            pixels = self._channels(read_planes(info.path, spread, axes).pixels)
         return tuple(channel_range(pixels[:, channel], self._data) for channel in range(pixels.shape[1]))
 
-    def _grey(self, pixels: Array) -> Array:
-        return to_grey(pixels) if self._data.channels == "grey" and self.info.is_rgb else pixels
+    def _channels(self, pixels: Array) -> Array:
+        return with_network_channels(pixels, self.info, self._data)
 
 
 def require_room(info: ImageInfo, data: DataSettings, height: int, width: int, outputs: int) -> None:

@@ -31,10 +31,11 @@ class DataSettings(Settings):
         title="Mask values",
         description="What the values in a mask mean. Auto decides by the values of the whole folder.",
     )
-    channels: Literal["as-is", "grey"] = Field(
+    channels: Literal["as-is", "grey", "rgb"] = Field(
         "as-is",
         title="Channels",
-        description="Use the channels as they are, or turn RGB into one grey channel.",
+        description="Use the channels as they are, turn RGB into one grey channel, or turn grey into RGB with three "
+        "equal channels.",
     )
     normalisation: Literal["percentile", "minmax", "dtype"] = Field(
         "percentile",

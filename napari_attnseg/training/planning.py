@@ -57,6 +57,7 @@ def make_plan(
     _require_foreground(source, survey)
     settings, notices = _adopt(settings, card)
     settings = _with_network(settings, _common_channels((*pairs, *apart), settings), convention)
+    notices += _grey_as_rgb(pairs[0], settings)
     train, held_out, roles, more = _split(pairs, apart, settings, card)
     focus, missing = _focus(focus, train, held_out)
     return Plan(
@@ -180,6 +181,13 @@ def _require_foreground(source: Path, survey: Survey) -> None:
             if count > 1
             else f"The only mask in {source} is empty, so there is nothing to learn; paint the objects in it."
         )
+
+
+def _grey_as_rgb(pair: Pair, settings: RunSettings) -> list[str]:
+    data = settings.data
+    if data.channels != "rgb" or read_info(pair.image, data.axes).channels != 1:
+        return []
+    return ["Grey images go into the network as RGB with three equal channels."]
 
 
 def _common_channels(pairs: Sequence[Pair], settings: RunSettings) -> int:

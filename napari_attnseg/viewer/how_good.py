@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_attnseg.annotation.effort import Correction
+from napari_attnseg.annotation.model_choices import BUILT_IN
 from napari_attnseg.annotation.run_history import LAST
 from napari_attnseg.viewer.widgets.effort_plot import EffortPlot
 from napari_attnseg.viewer.widgets.score_panel import ScoreChange, ScorePanel
@@ -39,7 +40,7 @@ class HowGood(QWidget):
         """Show what is known by now."""
         models, last = self._training.models, self._training.last
         used = next((choice for choice in models.choices if choice.path == models.in_use), None)
-        card = used.card if used is not None else None
+        card = used.card if used is not None and used.group != BUILT_IN else None  # that was scored on other images
         if last is not None and last.score is not None:
             change = ScoreChange(last.score, last.start_score, last.held_out or 0, score_name(card))
         else:
@@ -49,7 +50,7 @@ class HowGood(QWidget):
         self.scores.setUsable(self._kept_aside() is not None)
         before = next((choice.label for choice in models.choices if choice.path == models.before), "")
         self.scores.setRollBack(before or (models.before.parent.name if models.before is not None else ""))
-        self.setVisible(card is not None)
+        self.setVisible(used is not None and used.card is not None)
 
     def _kept_aside(self) -> Path | None:
         """Return the model of the last training if it was no better than the one in use."""

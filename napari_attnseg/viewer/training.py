@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,14 @@ from qtpy.QtCore import QObject, Signal
 from napari_attnseg.annotation.adoption import adopt, missed
 from napari_attnseg.annotation.folder import AnnotationFolder, open_folder
 from napari_attnseg.annotation.folder_models import FolderModels
-from napari_attnseg.annotation.model_choices import ModelChoice
+from napari_attnseg.annotation.model_choices import ModelChoice, name_of
 from napari_attnseg.annotation.run_history import RunRecord, read_record
 from napari_attnseg.annotation.runs import TrainingOrder, place_notice
 from napari_attnseg.annotation.training_facts import TrainingFacts, training_facts
 from napari_attnseg.errors import AttnSegError, SaveError
 from napari_attnseg.events import Event
-from napari_attnseg.models.model_card import load_card
+from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.models.starter_models import is_starter
 from napari_attnseg.settings import RunSettings, fine_tuning, make
 from napari_attnseg.viewer.training_run import TrainingRun
 from napari_attnseg.viewer.widgets.start_chooser import StartChoice
@@ -41,6 +42,8 @@ class Models:
     choices: tuple[ModelChoice, ...] = ()
     problem: str = ""
     """Why the model in use cannot be used."""
+    class_names: tuple[str, ...] = ()
+    """The folder's classes when they were looked up, by which a model is natural for it or not."""
 
 
 class Training(QObject):
@@ -65,6 +68,7 @@ class Training(QObject):
         self.run.started.connect(lambda _: self._tell_place())
         self.run.ended.connect(self._on_ended)
         session.folder_changed.connect(self._on_folder)
+        session.convention_changed.connect(self.refresh_models)
         self._on_folder()
 
     # What there is
@@ -109,11 +113,14 @@ class Training(QObject):
 
         def work() -> TrainingFacts:
             card = load_card(init) if init is not None else None
-            return training_facts(folder, settings, card, "gpu" if is_gpu else "cpu")
+            facts = training_facts(folder, settings, card, "gpu" if is_gpu else "cpu")
+            return replace(facts, warnings=(*facts.warnings, *_overruled(settings, card)))
 
         def done(facts: TrainingFacts) -> None:
             if asked == self._facts_asked and folder is self._session.folder:
                 self.facts_changed.emit(facts)
+                if self.models.choices and self.models.class_names != folder.convention.class_names:
+                    self.refresh_models()
 
         self._session.background.run(work, done, lambda error: self.told.emit(str(error)))
 
@@ -178,7 +185,8 @@ class Training(QObject):
             if model is None:
                 self.told.emit("There is no earlier model to go back to.")
                 return
-            self.told.emit(f"The model of {model.parent.name} is in use again.")
+            name = name_of(model) if is_starter(model) else f"The model of {model.parent.name}"
+            self.told.emit(f"{name} is in use again.")
             self._keep()
 
         self._session.background.run(models.roll_back, done, self._unexpected)
@@ -190,7 +198,8 @@ class Training(QObject):
             return
 
         def work() -> Models:
-            return Models(models.in_use, models.before, tuple(models.choices()), models.problem or "")
+            names = models.folder.convention.class_names
+            return Models(models.in_use, models.before, tuple(models.choices()), models.problem or "", names)
 
         def done(found: Models) -> None:
             if models is self._models:
@@ -271,3 +280,13 @@ class Training(QObject):
         if not isinstance(error, AttnSegError):
             _log.error("unexpected error with the models of a folder", exc_info=error)
         self.told.emit(str(error))
+
+
+def _overruled(settings: RunSettings, card: ModelCard | None) -> list[str]:
+    """Say that a model's kind is not what the settings ask for, because a start brings its own."""
+    if card is None or card.model.name == settings.model.name:
+        return []
+    return [
+        f"The starting model is of kind {card.model.name}, and that is trained; for {settings.model.name} start from "
+        "a new model."
+    ]

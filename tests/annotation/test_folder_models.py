@@ -12,7 +12,7 @@ import pytest
 from napari_attnseg.annotation.entries import ImageState
 from napari_attnseg.annotation.folder import open_folder
 from napari_attnseg.annotation.folder_models import FolderModels, model_key
-from napari_attnseg.annotation.model_choices import HERE, RECENT, when_text
+from napari_attnseg.annotation.model_choices import BUILT_IN, HERE, RECENT, ModelChoice, when_text
 from napari_attnseg.annotation.recent_models import KEPT, recent_models, remember_model
 from napari_attnseg.annotation.runs import new_run
 from napari_attnseg.events import Finished
@@ -43,6 +43,11 @@ def run_with_model(root: Path, name: str, f1: float = 0.88, *, improved: bool | 
     results = {} if improved is None else {"improved": improved, "start_score": 0.8, "score": f1}
     write_events(run, Finished("Ended.", results))
     return run / "best.safetensors"
+
+
+def own(models: FolderModels) -> list[ModelChoice]:
+    """Return what can be chosen besides the models that come with the program."""
+    return [choice for choice in models.choices(_local(NOW)) if choice.group != BUILT_IN]
 
 
 # In use
@@ -130,7 +135,7 @@ def test_a_damaged_state_names_no_model(content: str, root: Path) -> None:
 def test_choices_say_when_how_good_and_from_how_many_images(root: Path) -> None:
     run_with_model(root, "20250301-101200")
     run_with_model(root, "20250302-101200", 0.9, improved=True)
-    choices = FolderModels(open_folder(root)).choices(_local(NOW))
+    choices = own(FolderModels(open_folder(root)))
     labels = [choice.label for choice in choices]
     assert labels == ["today 10:12, F1 0.90, 41 images", "yesterday 10:12, F1 0.88, 41 images"]
     assert {choice.group for choice in choices} == {HERE}
@@ -145,7 +150,7 @@ def test_choices_say_when_how_good_and_from_how_many_images(root: Path) -> None:
 
 def test_of_a_training_without_gain_the_model_kept_aside_can_be_chosen(root: Path) -> None:
     best = run_with_model(root, "20250302-101200", 0.8, improved=False)
-    choice = FolderModels(open_folder(root)).choices(_local(NOW))[0]
+    choice = own(FolderModels(open_folder(root)))[0]
     assert choice.path == best.with_name("last.safetensors")
     assert choice.label == "today 10:12, F1 0.70, 41 images, not better than the one before: kept aside"
 
@@ -154,7 +159,7 @@ def test_a_training_without_a_model_is_no_choice(root: Path) -> None:
     new_run(root, order_of(root))
     run_with_model(root, "20250302-101200").unlink()
     run_with_model(root, "20250302-101300", improved=False).with_name("last.safetensors").unlink()
-    assert FolderModels(open_folder(root)).choices() == []
+    assert own(FolderModels(open_folder(root))) == []
 
 
 def test_models_of_other_folders_are_recent(root: Path, make_folder: MakeFolder) -> None:
@@ -163,11 +168,11 @@ def test_models_of_other_folders_are_recent(root: Path, make_folder: MakeFolder)
     models.use(run_with_model(other, "20250301-101200"))
     models.save()
     mine = run_with_model(root, "20250302-101200")
-    choices = FolderModels(open_folder(root)).choices(_local(NOW))
+    choices = own(FolderModels(open_folder(root)))
     assert [choice.group for choice in choices] == [HERE, RECENT]
     assert choices[0].path == mine
     assert choices[1].label.startswith("other cells: yesterday ")
-    assert [choice.group for choice in models.choices()] == [HERE]
+    assert [choice.group for choice in own(models)] == [HERE]
 
 
 def test_a_chosen_file_is_listed_first_of_the_others_and_gone_ones_are_left_out(root: Path, tmp_path: Path) -> None:
@@ -179,7 +184,7 @@ def test_a_chosen_file_is_listed_first_of_the_others_and_gone_ones_are_left_out(
     damaged.write_bytes(b"no model")
     models = FolderModels(open_folder(root))
     models.use(chosen)
-    choices = models.choices()
+    choices = own(models)
     assert [choice.path for choice in choices] == [chosen, good, damaged]
     assert choices[0].label == "chosen: not measured"
     assert [choice.problem is None for choice in choices] == [True, True, False]

@@ -80,10 +80,10 @@ def click(qtbot: Any, widget: QWidget) -> None:
 
 
 def set_tiny(docks: Docks, qtbot: Any, epochs: int = 2, **training: Any) -> None:
-    """Choose a tiny network and a short training, and wait until the dock says what there is to learn from."""
+    """Choose a new, tiny network and a short training, and wait until the dock says what there is to learn from."""
     train = docks.train
     train.form.setValue({**TINY_FORM, "training": TINY_FORM["training"] | training})
-    train.start.setValue(StartChoice(train.start.value().start, None, epochs))
+    train.start.setValue(StartChoice(None, None, epochs))
     told: list[Any] = []
     train.training.facts_changed.connect(told.append)
     train.form.changed.emit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ MODELS = (
     ModelOption("yesterday, F1 0.81", FIRST, "Trained here"),
     ModelOption("today, F1 0.88", SECOND, "Trained here"),
 )
+
+
+BUILT_IN = ModelOption("nuclei (built in)", Path("/p/nuclei.safetensors"), is_natural=True)
 
 
 @pytest.fixture
@@ -106,3 +110,36 @@ def test_a_file_that_was_chosen_stays_when_the_models_change(chooser):
     chooser.setChoices([*MODELS, ModelOption("a colleague's", other, "Recent")], in_use=other)
     assert chooser.start_box.currentText() == "in use: a colleague's"
     assert chooser.start_box.findText("other.safetensors") < 0
+
+
+def starts_of(chooser: StartChooser) -> list[str]:
+    return [chooser.start_box.itemText(row) for row in range(chooser.start_box.count())]
+
+
+def test_what_is_natural_for_the_images_is_first_and_chosen(qtbot):
+    fresh = StartChooser()
+    qtbot.addWidget(fresh)
+    told: list[object] = []
+    fresh.changed.connect(told.append)
+    fresh.setChoices([BUILT_IN, *MODELS], in_use=SECOND)
+    assert starts_of(fresh)[:3] == ["nuclei (built in)", NEW, "in use: today, F1 0.88"]
+    assert fresh.value() == StartChoice(BUILT_IN.path, 5.0)
+    assert fresh.start_box.currentText() == "nuclei (built in)"
+    fresh.setChoices([replace(BUILT_IN, is_natural=False), *MODELS], in_use=SECOND)
+    assert starts_of(fresh)[:4] == [NEW, "in use: today, F1 0.88", "nuclei (built in)", "Trained here"]
+    assert fresh.value().start is None
+    assert told == []
+
+
+def test_what_is_natural_goes_behind_what_was_chosen(qtbot):
+    fresh = StartChooser()
+    qtbot.addWidget(fresh)
+    fresh.setChoices([BUILT_IN, *MODELS])
+    pick(fresh.start_box, NEW)
+    fresh.setChoices([BUILT_IN, *MODELS])
+    assert fresh.value().start is None
+    pick(fresh.start_box, "today, F1 0.88")
+    fresh.setChoices([BUILT_IN, *MODELS], in_use=SECOND)
+    assert fresh.value().start == SECOND
+    fresh.setChoices([BUILT_IN])
+    assert fresh.value().start == BUILT_IN.path, "what was chosen is gone"

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_attnseg.viewer.widgets.elided_box import ElidedBox
 
-NO_MODEL = "No model yet: train one in the Train dock, or choose a file."
+NO_MODEL = "No model yet: choose one from the list, or train one in the Train dock."
 A_FILE = "a file…"
 
 
@@ -23,10 +23,12 @@ class ModelOption:
     """Tells it from the others, such as 'today 10:12, F1 0.88'."""
     path: Path
     group: str = ""
-    """The heading it stands under: 'Trained here', 'Recent', 'Built in'."""
+    """The heading it stands under: 'Trained here' or 'Recent'; '' for none, and before those that have one."""
     tooltip: str = ""
     details: str = ""
     """Its classes, its score and when it was trained, for the line below."""
+    is_natural: bool = False
+    """Whether a training starts from it unless the user says otherwise."""
 
 
 class ModelChooser(QWidget):
@@ -99,8 +101,7 @@ class ModelChooser(QWidget):
         chosen = next((option for option in self._options if option.path == self._value), None)
         self.box.setCurrentIndex(0 if chosen is None else find_model(self.box, chosen.path))
         self.box.setToolTip(f"{chosen.label}\n{chosen.tooltip}".strip() if chosen else "The model that predicts.")
-        missing = "" if self._options else NO_MODEL
-        self.details.setText(chosen.details if chosen else missing)
+        self.details.setText(chosen.details if chosen else NO_MODEL)
         self.details.setVisible(bool(self.details.text()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
@@ -41,6 +41,8 @@ class StartChooser(QWidget):
         self._files: tuple[ModelOption, ...] = ()
         self._in_use: Path | None = None
         self._start: Path | None = None
+        self._is_chosen = False
+        """Whether somebody chose the start; else it is the first model that is natural for the images."""
         self.start_box = ElidedBox("What the training starts from")
         self.start_box.activated.connect(self._on_start)
         self._make_times()
@@ -60,6 +62,7 @@ class StartChooser(QWidget):
         grid.addLayout(row, 1, 1)
         self._show_starts()
         self.setValue(StartChoice())
+        self._is_chosen = False
 
     def value(self) -> StartChoice:
         """Return what is chosen."""
@@ -69,7 +72,7 @@ class StartChooser(QWidget):
 
     def setValue(self, choice: StartChoice) -> None:
         """Choose everything at once; a starting model that is not offered is offered from now on. Emits nothing."""
-        self._start = choice.start
+        self._start, self._is_chosen = choice.start, True
         if choice.start is not None and choice.start not in self._paths():
             self._files += (ModelOption(choice.start.name, choice.start, "From a file", str(choice.start)),)
         self._show_starts()
@@ -83,13 +86,16 @@ class StartChooser(QWidget):
         self._show_epochs()
 
     def setChoices(self, options: Sequence[ModelOption], in_use: Path | None = None) -> None:
-        """Offer models to start from, that in use first, besides files that were chosen by `setValue`.
+        """Offer models to start from, besides files that were chosen by `setValue`.
 
-        A model that is no longer offered is not started from.
+        What is natural for the images comes first and is chosen as long as nobody has chosen anything, then a new
+        model, then the model in use and the others. A model that is no longer offered is not started from.
         """
         self._options, self._in_use = tuple(options), in_use
-        if self._start not in self._paths():
-            self._start = None
+        if self._start is not None and self._start not in self._paths():
+            self._is_chosen = False
+        if not self._is_chosen:
+            self._start = next((option.path for option in options if option.is_natural), None)
         self._show_starts()
 
     def _paths(self) -> list[Path]:
@@ -132,24 +138,28 @@ class StartChooser(QWidget):
             self._show_starts()  # what was chosen stays until there is a file
             self.fileAsked.emit()
             return
-        self._start = self.start_box.itemData(row)
+        self._start, self._is_chosen = self.start_box.itemData(row), True
         self._show_starts()
         self.changed.emit(self.value())
 
     def _show_starts(self) -> None:
         box = self.start_box
         box.clear()
+        first = [option for option in self._options if option.is_natural]
+        add_models(box, first)
         box.addItem(NEW)
-        box.setItemData(0, "Knows nothing yet, and takes the longest.", Qt.ItemDataRole.ToolTipRole)
+        new = box.count() - 1
+        box.setItemData(new, "Knows nothing yet, and takes the longest.", Qt.ItemDataRole.ToolTipRole)
         listed = [option.path for option in self._options]
-        options = [*self._options, *(option for option in self._files if option.path not in listed)]
-        used = [option for option in options if option.path == self._in_use]
-        named = [ModelOption(f"in use: {option.label}", option.path, "", option.tooltip) for option in used]
-        add_models(box, [*named, *(option for option in options if option.path != self._in_use)])
+        others = [*self._options, *(option for option in self._files if option.path not in listed)]
+        others = [option for option in others if not option.is_natural]
+        used = [option for option in others if option.path == self._in_use]
+        named = [replace(option, label=f"in use: {option.label}", group="") for option in used]
+        add_models(box, [*named, *(option for option in others if option.path != self._in_use)])
         box.insertSeparator(box.count())
         box.addItem(A_FILE)
         box.setItemData(box.count() - 1, "Choose a model file (.safetensors).", Qt.ItemDataRole.ToolTipRole)
-        box.setCurrentIndex(0 if self._start is None else find_model(box, self._start))
+        box.setCurrentIndex(new if self._start is None else find_model(box, self._start))
         box.setToolTip(f"{box.currentText()}\nA model that knows similar images learns the new ones sooner.")
 
 
