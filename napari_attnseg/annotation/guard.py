@@ -26,15 +26,15 @@ def guard(path: Path) -> Iterator[None]:
         return
     try:
         deadline = time.monotonic() + _GUARD_SECONDS
-        while not _try_lock(handle) and time.monotonic() < deadline:
+        while not try_lock(handle) and time.monotonic() < deadline:
             time.sleep(0.01)
         yield
     finally:
         os.close(handle)
 
 
-def _try_lock(handle: int) -> bool:
-    """Try to lock an open file; True as well if that is not possible here."""
+def try_lock(handle: int) -> bool:
+    """Lock an open file for this process, without waiting; True as well where the file system has no locks."""
     try:
         if sys.platform == "win32":
             import msvcrt

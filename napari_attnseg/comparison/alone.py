@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from napari_attnseg.annotation.guard import try_lock
 from napari_attnseg.errors import RunFolderError
 
 _FILE = ".compare.lock"
@@ -28,28 +28,10 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        if not _locked(handle):
+        if not try_lock(handle):
             raise RunFolderError(
                 f"Another compare is at work in {folder}; wait until it is done, or stop it with Ctrl-C and ask again."
             )
         yield
     finally:
         os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    """Lock an open file without waiting; True as well where the file system has no locks."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return True
-    return True
