@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -139,6 +140,17 @@ def test_a_stop_file_ends_it_and_what_is_written_stays(network: Path, images: Pa
     assert child.state == "cancelled"
     assert [type(event) for event in seen if isinstance(event, ENDS)] == [Cancelled]
     assert 0 < len(list((tmp_path / "out").glob("*_PRED.tif"))) < 200
+
+
+def test_a_stop_while_the_program_was_still_loaded_counts(
+    network: Path, images: Path, job: Path, tmp_path: Path
+) -> None:
+    (job / "stop").touch()
+    moment = max(psutil.Process().create_time(), time.time() - 5)
+    os.utime(job / "stop", (moment, moment))
+    assert main(arguments(network, tmp_path / "out", images, "--job", job)) == 0
+    assert isinstance(events(job)[-1], Cancelled)
+    assert len(list((tmp_path / "out").glob("*_PRED.tif"))) < len(list(images.glob("*.tif")))
 
 
 def test_a_stop_file_of_an_earlier_job_stops_nothing(network: Path, images: Path, job: Path, tmp_path: Path) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from napari_attnseg.errors import SaveError
 from napari_attnseg.events import Event, EventHandler
-from napari_attnseg.jobs import EVENTS, STOP
+from napari_attnseg.jobs import EVENTS
 
 
 @contextmanager
@@ -40,11 +41,12 @@ def noted(folder: Path | None, handler: EventHandler) -> Iterator[EventHandler]:
         yield note
 
 
-def stop_file(folder: Path | None) -> Callable[[], bool]:
-    """Return a check for the file that asks this process to stop; one from before its start is of another job."""
-    if folder is None:
-        return lambda: False
-    path, started = folder / STOP, time.time() - 1
+def asked_by_file(path: Path) -> Callable[[], bool]:
+    """Return a check for a file that asks this process for something; one from before its start is of another job.
+
+    Asking counts from the moment the process was made: loading takes seconds, in which one may change one's mind.
+    """
+    started = psutil.Process().create_time() - 1  # file systems and clocks round
 
     def is_asked() -> bool:
         try:

@@ -8,12 +8,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_attnseg.cli.job_folder import noted, stop_file
+from napari_attnseg.cli.job_folder import asked_by_file, noted
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
 from napari_attnseg.errors import AttnSegError, DataError, SaveError
 from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
+from napari_attnseg.jobs import STOP
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
 
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; an image that fails is named and the others go on."""
     settings = make(PredictionSettings, given_settings(options))
     with stop_on_interrupt() as interrupt, shown("Predicting") as shows, noted(options.job, shows) as on_event:
-        asked = stop_file(options.job)
+        asked = asked_by_file(options.job / STOP) if options.job else lambda: False
         try:
             done, failed = _predict(options, settings, on_event, lambda: interrupt() or asked())
         except Exception as error:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from napari_attnseg.cli.job_folder import asked_by_file
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.errors import AttnSegError, RunFolderError
@@ -79,7 +78,6 @@ class _Task:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    started = psutil.Process().create_time() - 1  # a stop or a pause may be asked for while this program is loaded
     values = given_settings(options)
     if options.recipe is not None:
         read_recipe(options.recipe)  # what is wrong with it is said before anything slow begins
@@ -101,8 +99,8 @@ def run(options: argparse.Namespace) -> int:
                 recipe=options.recipe,
                 settings=task.settings,
                 on_event=tell.pass_on,
-                should_stop=_any_of(interrupt, _request_file(task.folder / STOP, started)),
-                should_pause=_request_file(task.folder / PAUSE, started),
+                should_stop=_any_of(interrupt, asked_by_file(task.folder / STOP)),
+                should_pause=asked_by_file(task.folder / PAUSE),
                 **values,
             )
         except AttnSegError as error:
@@ -171,18 +169,6 @@ class _Events:
         if self._is_ours and self._folder.is_dir():
             with contextlib.suppress(OSError):  # the disk may be what went wrong
                 append_event(self._folder / EVENTS, event)
-
-
-def _request_file(path: Path, started: float) -> Callable[[], bool]:
-    """Return a check for a file that asks this process for something; one from before its start is of another job."""
-
-    def is_asked() -> bool:
-        try:
-            return path.stat().st_mtime >= started
-        except OSError:
-            return False
-
-    return is_asked
 
 
 def _any_of(*checks: Callable[[], bool]) -> Callable[[], bool]:
