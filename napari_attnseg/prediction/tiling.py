@@ -1,8 +1,6 @@
-"""A plane of any size through the network, by overlapping tiles that are blended into each other.
+"""A plane in memory through the network, by overlapping tiles that are blended into each other.
 
-A network sees nothing beyond its tile, so what it says near a tile's border is worth less: each tile's weight falls to
-zero towards the borders it shares with others, over the width of the overlap, and the weighted mean of the
-probabilities is taken.
+A network sees nothing beyond its tile, so what it says near a tile's border is worth less; see `grid` for how much.
 """
 
 from __future__ import annotations
@@ -12,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
+from napari_attnseg.prediction.grid import FloatArray, axes_of, starts
 
-FloatArray = NDArray[np.float32]
+__all__ = ["FloatArray", "PlaneResult", "Stopped", "Tile", "forward", "gates_of", "predict_plane", "starts", "tiles"]
 
 
 class Stopped(Exception):
@@ -48,20 +46,8 @@ class PlaneResult:
     attention: FloatArray | None
 
 
-def starts(length: int, tile: int, overlap: int, grid: int = 1) -> list[int]:
-    """Return where tiles begin along one axis, evenly spread, neighbours sharing at least `overlap` pixels.
-
-    All begin at multiples of `grid`; `length` and `tile` must be multiples of it, unless one tile is enough.
-    """
-    if length <= tile:
-        return [0]
-    step = (tile - overlap) // grid * grid
-    count = -(-(length - tile) // step) + 1
-    return [round(index * (length - tile) / (count - 1) / grid) * grid for index in range(count)]
-
-
 def tiles(height: int, width: int, tile: int, overlap: int, grid: int = 1) -> list[Tile]:
-    """Return the tiles that cover a plane, row by row; see `starts`."""
+    """Return the tiles that cover a plane, row by row; see `grid.starts`."""
     return [
         Tile(y, x, min(tile, height), min(tile, width))
         for y in starts(height, tile, overlap, grid)
@@ -78,6 +64,7 @@ def predict_plane(
     overlap: int = 64,
     batch_size: int = 4,
     attention: bool = False,
+    turned: bool = False,
     on_tiles: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> PlaneResult:
@@ -89,6 +76,8 @@ def predict_plane(
         float32 (channel, y, x), scaled as for training.
     tile_size, overlap
         In pixels; a plane that fits into one tile goes through in one piece.
+    turned
+        Whether the mean over the eight mirrored and turned versions of each tile is taken.
     on_tiles
         Called with the tiles done and their number.
 
@@ -100,73 +89,90 @@ def predict_plane(
     Stopped
         `should_stop` returned True between two batches of tiles.
     """
-    original = plane.shape[1:]
-    grid = model.divisor
-    tile_size = -(-tile_size // grid) * grid
-    if max(original) > tile_size:
-        plane = np.pad(plane, ((0, 0), *((0, -side % grid) for side in original)), mode="reflect")
     height, width = plane.shape[1:]
-    every = tiles(height, width, tile_size, overlap, grid)
-    gates = len(model.decoder) if attention and model.has_attention else 0
-    total = np.zeros((model.settings.classes + gates, height, width), np.float32)
-    weight = np.zeros((height, width), np.float32)
-    done = 0
-    for batch in _batches(every, batch_size):
+    down, across = axes_of(height, width, tile_size, overlap, model.divisor)
+    if (down.length, across.length) != (height, width):
+        plane = np.pad(plane, ((0, 0), (0, down.length - height), (0, across.length - width)), mode="reflect")
+    every = [(row, column) for row in range(len(down.starts)) for column in range(len(across.starts))]
+    gates = gates_of(model) if attention else 0
+    total = np.zeros((model.settings.classes + gates, down.length, across.length), np.float32)
+    for done, batch in _batches(every, batch_size):
         if should_stop():
             raise Stopped
-        results = _forward(model, plane, batch, compute, with_attention=gates > 0)
-        for tile, result in zip(batch, results, strict=True):
-            window = _window(tile, height, width, overlap)
-            here = (slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width))
-            total[:, *here] += result * window
-            weight[here] += window
-        done += len(batch)
+        places = [
+            (slice(y, y + down.tile), slice(x, x + across.tile))
+            for y, x in ((down.starts[row], across.starts[column]) for row, column in batch)
+        ]
+        cut = np.stack([plane[:, *place] for place in places])
+        results = forward(model, cut, compute, with_attention=gates > 0, turned=turned)
+        for (row, column), place, result in zip(batch, places, results, strict=True):
+            total[:, *place] += result * (down.weights[row][:, None] * across.weights[column])
         on_tiles(done, len(every))
-    if len(every) > 1:
-        total /= weight
     classes = model.settings.classes
-    total = total[:, : original[0], : original[1]]
+    total = total[:, :height, :width]
     return PlaneResult(total[:classes], total[classes:] if attention else None)
 
 
-def _batches(items: list[Tile], size: int) -> Iterator[list[Tile]]:
+def gates_of(model: UNet) -> int:
+    """Return how many attention gates a network has."""
+    return len(model.decoder) if model.has_attention else 0
+
+
+def _batches(items: list[tuple[int, int]], size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Yield how many items are done after each batch, and the batch."""
     for first in range(0, len(items), size):
-        yield items[first : first + size]
+        batch = items[first : first + size]
+        yield first + len(batch), batch
 
 
 @torch.inference_mode()
-def _forward(
-    model: UNet, plane: FloatArray, batch: list[Tile], compute: Compute, *, with_attention: bool
+def forward(
+    model: UNet, cut: FloatArray, compute: Compute, *, with_attention: bool = False, turned: bool = False
 ) -> FloatArray:
-    """Return (tile, class then gate, y, x)."""
-    cut = np.stack([plane[:, t.y : t.y + t.height, t.x : t.x + t.width] for t in batch])
-    images = compute.images(torch.from_numpy(cut))
+    """Apply a network in evaluation mode to some tiles of one size.
+
+    Parameters
+    ----------
+    cut
+        float32 (tile, channel, y, x), scaled as for training.
+    with_attention
+        Whether the gates' maps follow the classes.
+    turned
+        Whether the mean over the eight mirrored and turned versions is taken, one after the other: it takes eight
+        times as long and no more memory.
+
+    Returns
+    -------
+    ndarray
+        float32 (tile, class then gate, y, x) in [0, 1].
+    """
+    images = torch.from_numpy(cut)
+    if compute.device.type == "cuda":
+        images = images.pin_memory()  # so that the copy need not be waited for
+    images = compute.images(images)
+    if not turned:
+        return _probabilities(model, images, compute, with_attention).cpu().numpy()
+    total: Tensor | None = None
+    for turns in range(4):
+        for mirror in (False, True):
+            seen = torch.rot90(images.flip(-1) if mirror else images, turns, (-2, -1))
+            seen = seen.contiguous(memory_format=torch.channels_last)
+            said = torch.rot90(_probabilities(model, seen, compute, with_attention), -turns, (-2, -1))
+            said = said.flip(-1) if mirror else said
+            total = said if total is None else total + said
+    assert total is not None
+    return (total / 8).cpu().numpy()
+
+
+def _probabilities(model: UNet, images: Tensor, compute: Compute, with_attention: bool) -> Tensor:
     with compute.autocast():
         logits, maps = model.forward_with_attention(images)
     logits = logits.float()
     probability = torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
     if with_attention:
         probability = torch.cat((probability, *(_at_image_size(one, logits.shape[-2:]) for one in maps)), dim=1)
-    return probability.cpu().numpy()
+    return probability
 
 
 def _at_image_size(attention: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(attention.float(), size=tuple(size), mode="bilinear", align_corners=False).clamp(0, 1)
-
-
-def _window(tile: Tile, height: int, width: int, overlap: int) -> FloatArray:
-    """Return the tile's weight (y, x): 1, falling to nearly 0 towards borders inside the plane."""
-    along_y = _ramp(tile.height, overlap, at_start=tile.y > 0, at_end=tile.y + tile.height < height)
-    along_x = _ramp(tile.width, overlap, at_start=tile.x > 0, at_end=tile.x + tile.width < width)
-    return along_y[:, None] * along_x[None, :]
-
-
-def _ramp(length: int, overlap: int, *, at_start: bool, at_end: bool) -> FloatArray:
-    ramp = np.ones(length, np.float32)
-    overlap = min(overlap, length)
-    rise = np.sin(np.linspace(0, np.pi / 2, overlap + 2)[1:-1]).astype(np.float32) ** 2
-    if at_start:
-        ramp[:overlap] *= rise
-    if at_end:
-        ramp[length - overlap :] *= rise[::-1]
-    return ramp
