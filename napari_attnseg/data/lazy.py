@@ -7,7 +7,8 @@ one gets an overview, see `pyramid`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -134,6 +135,33 @@ def open_lazily(path: Path, axes: str | None = None) -> LazyImage:
         tif.close()
         raise
     return _assemble(info, names, found[0], [_dask(pixels) for pixels in found], tif)
+
+
+@contextmanager
+def opened_pixels(path: Path, axes: str | None = None) -> Iterator[tuple[ImageInfo, Pixels | Array]]:
+    """Open the full resolution of an image, to be read part by part while it is open.
+
+    A file that does not store planes one by one, or in strips or tiles of more than 256 MB, is read as a whole.
+
+    Yields
+    ------
+    tuple
+        The description, and (stack axes..., [C], y, x), or (stack axes..., y, x, S) for RGB.
+
+    Raises
+    ------
+    DataError
+        See `open_lazily`.
+    """
+    path = Path(path)
+    info = read_info(path, axes)
+    with tifffile.TiffFile(path, _multifile=False, is_ome=None if info.is_ome else False) as tif:
+        regions = regions_of(path, largest_series(tif), info)
+        pixels = None if regions is None else Pixels(regions, info, info.height, info.width)
+        if pixels is not None and prod(pixels.chunks) * pixels.dtype.itemsize <= MOST_BYTES_AT_ONCE:
+            yield info, pixels
+            return
+    yield info, layer_order(read_image(path, axes).pixels, info)
 
 
 def _read_whole(path: Path, axes: str | None, info: ImageInfo, names: str) -> LazyImage:

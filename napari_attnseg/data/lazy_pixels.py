@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from napari_attnseg.data.info import ImageInfo
-from napari_attnseg.data.regions import MappedRegions, PagedRegions
+from napari_attnseg.data.regions import Damage, MappedRegions, PagedRegions
 
 _CHUNK = 1024
 
@@ -41,6 +42,14 @@ class Pixels:
         channels = (self._members,) if self._y_axis > len(info.stack_shape) else ()
         colours = (info.channels,) if info.is_rgb else ()
         return (*(1 for _ in info.stack_shape), *channels, down, across, *colours)
+
+    def mark_damage(self, on_damage: Callable[[Damage], None]) -> None:
+        """Read zeros, and tell of it, where a tile or strip cannot be decoded, from now on."""
+        self._regions.on_damage = on_damage
+
+    def release(self) -> None:
+        """Give back memory that reading has taken up; what is read later comes from the file anew."""
+        self._regions.release()
 
     @property
     def _y_axis(self) -> int:

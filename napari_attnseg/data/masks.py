@@ -28,6 +28,7 @@ __all__ = [
     "read_mask",
     "survey_mask",
     "survey_masks",
+    "values_of_new_mask",
     "write_mask",
     "write_values",
 ]
@@ -185,6 +186,14 @@ def _stored_values(labels: Array, convention: MaskConvention, old: Array | None,
     value = found[0] if found else _new_foreground(convention)
     kind = np.min_scalar_type(value)
     return np.asarray(np.where(labels != 0, kind.type(value), kind.type(0)))
+
+
+def values_of_new_mask(convention: MaskConvention) -> Array:
+    """Return the value on disk of each class id, in the smallest number type: 0 and 255 for a new binary mask."""
+    if convention.kind == "classes":
+        return _values_of_classes(convention)
+    value = _new_foreground(convention)
+    return np.array([0, value], np.min_scalar_type(value))
 
 
 def _values_of_classes(convention: MaskConvention) -> Array:

@@ -49,15 +49,20 @@ def channel_range(values: Array, settings: DataSettings) -> tuple[float, float]:
         All pixels of the channel, in any shape; NaN and infinity are left out.
     """
     if settings.normalisation == "dtype":
-        if values.dtype.kind in "fb":
-            return 0.0, 1.0
-        limits = np.iinfo(values.dtype)
-        return float(limits.min), float(limits.max)
+        return range_of_dtype(values.dtype)
     if settings.normalisation == "percentile":
         low, high = _percentiles(values, (settings.low_percentile, settings.high_percentile))
         if high > low:
             return low, high
     return _extremes(values)
+
+
+def range_of_dtype(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the smallest and the largest number of a type; 0 and 1 for real numbers."""
+    if dtype.kind in "fb":
+        return 0.0, 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.min), float(limits.max)
 
 
 def scale(values: Array, low: float, high: float, out: Array) -> None:
@@ -108,7 +113,7 @@ def to_grey(pixels: Array) -> Array:
 def _percentiles(values: Array, percents: tuple[float, float]) -> tuple[float, float]:
     if values.dtype in (np.uint8, np.uint16):
         counts = _counts(values)
-        low, high = (_percentile_of_counts(counts, percent) for percent in percents)
+        low, high = (percentile_of_counts(counts, percent) for percent in percents)
         return low, high
     flat = values.ravel()
     flat = flat[:: max(1, flat.size // MOST_SAMPLED)]  # the same pixels each time
@@ -131,7 +136,7 @@ def _counts(values: Array) -> Array:
     return np.asarray(counts)
 
 
-def _percentile_of_counts(counts: Array, percent: float) -> float:
+def percentile_of_counts(counts: Array, percent: float) -> float:
     """Return what `np.percentile` gives, from the number of pixels of each value."""
     reached = np.cumsum(counts)
     position = percent / 100 * (reached[-1] - 1)

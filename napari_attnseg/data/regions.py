@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,29 @@ Page = tifffile.TiffPage | tifffile.TiffFrame
 _JPEG = {6, 7, 33007, 34892}
 
 
+@dataclass(frozen=True)
+class Damage:
+    """A tile or strip that cannot be read or decoded."""
+
+    plane: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+    reason: str
+    """One sentence."""
+
+    @property
+    def rows(self) -> slice:
+        """Of the plane."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """Of the plane."""
+        return slice(self.left, self.right)
+
+
 class PagedRegions:
     """A series whose planes are pages of their own; safe to use from several threads.
 
@@ -29,10 +55,13 @@ class PagedRegions:
         In how many pages the channels of one plane are stored.
     segment_shape
         Rows and columns that are decoded together: those of a tile or strip.
+    on_damage
+        What is told of a tile or strip that cannot be decoded, which then reads as zeros; None raises an error.
     """
 
     def __init__(self, path: Path, series: tifffile.TiffPageSeries, shape: tuple[int, ...], axes: str) -> None:
         self._path = path
+        self.on_damage: Callable[[Damage], None] | None = None
         self._pages: list[Page | None] = list(series.pages)
         self._keyframe = series.keyframe
         self._lock = threading.Lock()
@@ -59,8 +88,11 @@ class PagedRegions:
             The pixels are damaged, or the file is closed.
         """
         if self._turned:
-            return self._read_page(int(self._numbers[plane, group]), columns, rows).swapaxes(1, 2)
-        return self._read_page(int(self._numbers[plane, group]), rows, columns)
+            return self._read_page(plane, group, columns, rows).swapaxes(1, 2)
+        return self._read_page(plane, group, rows, columns)
+
+    def release(self) -> None:
+        """Give back memory that reading has taken up: none."""
 
     def _stored_segment(self) -> tuple[int, int]:
         page = self._keyframe
@@ -68,21 +100,35 @@ class PagedRegions:
             return int(page.tilelength), int(page.tilewidth)
         return min(int(page.rowsperstrip), int(page.imagelength)), int(page.imagewidth)
 
-    def _read_page(self, number: int, rows: slice, columns: slice) -> Array:
+    def _read_page(self, plane: int, group: int, rows: slice, columns: slice) -> Array:
         """Decode the segments that a part of a page touches: (separate samples x samples in a pixel, y, x)."""
         separate, _, length, width, contiguous = self._keyframe.shaped
         height, breadth = self._stored_segment()
         per_row, per_column = -(-width // breadth), -(-length // height)
         part = np.zeros((separate, rows.stop - rows.start, columns.stop - columns.start, contiguous), self._dtype)
-        page = self._pages[number]
+        page = self._pages[int(self._numbers[plane, group])]
         for sample in range(separate if page is not None else 0):
             for down in range(rows.start // height, -(-rows.stop // height)):
                 for across in range(columns.start // breadth, -(-columns.stop // breadth)):
                     index = (sample * per_column + down) * per_row + across
-                    segment = self._segment(page, index)
+                    try:
+                        segment = self._segment(page, index)
+                    except DataError as error:
+                        if self.on_damage is None:
+                            raise
+                        self.on_damage(self._damage(plane, down * height, across * breadth, str(error)))
+                        continue
                     if segment is not None:
                         _paste(part[sample], segment, down * height - rows.start, across * breadth - columns.start)
         return np.moveaxis(part, 3, 1).reshape((separate * contiguous, *part.shape[1:3]))
+
+    def _damage(self, plane: int, top: int, left: int, reason: str) -> Damage:
+        height, breadth = self._stored_segment()
+        _, _, length, width, _ = self._keyframe.shaped
+        bottom, right = min(top + height, length), min(left + breadth, width)
+        if self._turned:
+            top, left, bottom, right = left, top, right, bottom
+        return Damage(plane, top, left, bottom, right, reason)
 
     @property
     def _dtype(self) -> np.dtype[Any]:
@@ -122,6 +168,7 @@ class MappedRegions:
         if end > size:
             raise cut_short(path, f"it has {size} bytes but its pixels should reach to byte {end}")
         dtype = np.dtype(series.dtype).newbyteorder("<" if byteorder == "<" else ">")
+        self.on_damage: Callable[[Damage], None] | None = None  # there is nothing to decode
         stored = np.memmap(path, dtype, "r", series.dataoffset, shape)
         stack = [i for i, axis in enumerate(axes) if axis in "TZ"]
         self._stack_shape = tuple(shape[i] for i in stack)
@@ -129,6 +176,7 @@ class MappedRegions:
         for position, axis in ((len(stack), "C"), (len(stack) + 1, "S")):
             pixels = pixels if axis in axes else np.expand_dims(pixels, position)
         self._pixels = pixels
+        self._stored = stored
         self.groups = int(pixels.shape[len(stack)])
         self.segment_shape = (1, 1)
 
@@ -138,6 +186,14 @@ class MappedRegions:
         key: Any = (*place, group, slice(None), rows, columns)
         part = self._pixels[key]
         return np.array(part, dtype=part.dtype.newbyteorder("="))
+
+    def release(self) -> None:
+        """Give back memory that reading has taken up: pages of the file that the system keeps mapped."""
+        mapped = getattr(self._stored, "_mmap", None)
+        advice = getattr(mmap, "MADV_DONTNEED", None)  # neither Windows nor, in effect, macOS have it
+        if mapped is not None and advice is not None:
+            with suppress(OSError, ValueError):
+                mapped.madvise(advice)
 
 
 def regions_of(

@@ -97,17 +97,29 @@ def _format_options(
     *,
     palette: bool,
 ) -> dict[str, Any]:
+    is_ome = has_ome_name(path) or (like is not None and like.is_ome)
+    if not is_ome and not palette and _suits_imagej(array, axes, like):
+        metadata = {"axes": axes, **imagej_metadata(spacing)}
+        if channel_names and axes == "CYX":
+            metadata["Labels"] = list(channel_names)
+        return {"imagej": True, "metadata": metadata, **_imagej_resolution(spacing, resolution_tags(spacing))}
+    return description_options(path, axes, like, channel_names)
+
+
+def description_options(
+    path: Path, axes: str, like: ImageInfo | None, channel_names: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return the arguments of `tifffile.imwrite` that describe an image, as OME-TIFF or as tifffile notes axes.
+
+    See `write_image` for the parameters; 'ome' among the results says which of the two it is.
+    """
+    spacing = like.spacing if like is not None else Spacing()
     tags = resolution_tags(spacing)
     if has_ome_name(path) or (like is not None and like.is_ome):
         metadata = {"axes": axes, **ome_metadata(spacing)}
         if channel_names and "C" in axes:
             metadata["Channel"] = {"Name": list(channel_names)}
         return {"ome": True, "metadata": metadata, **_only_if_unit(tags)}
-    if not palette and _suits_imagej(array, axes, like):
-        metadata = {"axes": axes, **imagej_metadata(spacing)}
-        if channel_names and axes == "CYX":
-            metadata["Labels"] = list(channel_names)
-        return {"imagej": True, "metadata": metadata, **_imagej_resolution(spacing, tags)}
     metadata = {"axes": axes}
     if _says_more_than_tags(spacing):
         metadata |= _sizes(spacing)

@@ -1,0 +1,176 @@
+"""Large results as multiscale OME-Zarr (version 0.5, Zarr 3): made empty, filled part by part, given coarser levels.
+
+Axes are always in the order T, C, Z, Y, X, as far as an image has them; that is what OME-Zarr wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, BloscShuffle
+
+from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.pyramid import LARGEST_WITHOUT_OVERVIEW
+from napari_attnseg.data.spacing import MICROMETRE
+
+CHUNK = 512
+_COARSEST = 1024
+_UNITS = {MICROMETRE: "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter", "inch": "inch"}
+_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is stored of an image: a plane for each of its planes, or some channels for each."""
+
+    info: ImageInfo
+    dtype: str
+    channel_names: tuple[str, ...] | None = None
+    """None: no axis C."""
+
+    @property
+    def axes(self) -> str:
+        """Out of TCZYX."""
+        return "".join(a for a in "TCZYX" if a in f"{self.info.stack_axes}{'' if self.channel_names is None else 'C'}YX")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of `axes`."""
+        lengths = dict(zip(self.info.stack_axes, self.info.stack_shape, strict=True))
+        lengths |= {"C": len(self.channel_names or ()), "Y": self.info.height, "X": self.info.width}
+        return tuple(lengths[axis] for axis in self.axes)
+
+    @property
+    def channels(self) -> int:
+        """How many channels each plane has; 1 if there is no axis C."""
+        return 1 if self.channel_names is None else len(self.channel_names)
+
+    def place(self, plane: int, channel: int = 0) -> tuple[int, ...]:
+        """Return the indices of a plane and channel along the axes before Y."""
+        info = self.info
+        indices = np.unravel_index(plane, info.stack_shape) if info.stack_shape else ()
+        by_axis = dict(zip(info.stack_axes, map(int, indices), strict=True)) | {"C": channel}
+        return tuple(by_axis[axis] for axis in self.axes[:-2])
+
+    def places(self) -> Iterator[tuple[int, ...]]:
+        """Yield the places of all planes in the image's order, channels within a plane."""
+        for plane in range(self.info.n_planes):
+            for channel in range(self.channels):
+                yield self.place(plane, channel)
+
+    @property
+    def level_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of all levels, finest first: halved until 1024 pixels are left; one level if the image is small."""
+        shapes = [self.shape]
+        if max(self.shape[-2:]) > LARGEST_WITHOUT_OVERVIEW:
+            while max(shapes[-1][-2:]) > _COARSEST:
+                shapes.append((*self.shape[:-2], *(-(-side // 2) for side in shapes[-1][-2:])))
+        return shapes
+
+
+def make_levels(folder: Path, layout: Layout) -> None:
+    """Make an empty multiscale image in `folder`, all levels 0."""
+    group = zarr.open_group(folder, mode="w", zarr_format=3)
+    for number, shape in enumerate(layout.level_shapes):
+        chunks = (*(1 for _ in shape[:-2]), *(min(CHUNK, side) for side in shape[-2:]))
+        is_real = np.dtype(layout.dtype).kind == "f"
+        codec = BloscCodec(cname="zstd", clevel=1, shuffle=BloscShuffle.shuffle if is_real else BloscShuffle.noshuffle)
+        group.create_array(
+            str(number),
+            shape=shape,
+            chunks=chunks,
+            dtype=layout.dtype,
+            compressors=codec,
+            fill_value=0,
+            dimension_names=[axis.lower() for axis in layout.axes],
+        )
+    group.attrs["ome"] = _metadata(layout)
+
+
+def open_levels(folder: Path, *, writable: bool = False) -> list[Any]:
+    """Open the levels of a multiscale image, finest first, as arrays that are read when they are indexed.
+
+    Raises
+    ------
+    OSError, KeyError, ValueError
+        There is no such image.
+    """
+    group = zarr.open_group(folder, mode="r+" if writable else "r")
+    found: Any = group.attrs["ome"]
+    return [group[dataset["path"]] for dataset in found["multiscales"][0]["datasets"]]
+
+
+def fill_levels(levels: list[Any], layout: Layout, *, mean: bool) -> Iterator[float]:
+    """Fill the coarser levels from the finest one, block by block; yield the share that is done.
+
+    Parameters
+    ----------
+    mean
+        Whether four pixels become their mean, which real numbers want; else the first of them, which labels want.
+    """
+    total = sum(_blocks(level.shape) for level in levels[1:])
+    done = 0
+    for finer, coarser in zip(levels, levels[1:], strict=False):
+        height, width = coarser.shape[-2:]
+        for place in layout.places():
+            for top in range(0, height, CHUNK):
+                for left in range(0, width, CHUNK):
+                    rows, columns = slice(top, min(top + CHUNK, height)), slice(left, min(left + CHUNK, width))
+                    fine = np.asarray(
+                        finer[(*place, slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop))]
+                    )
+                    coarser[(*place, rows, columns)] = _halved(fine) if mean else fine[::2, ::2]
+                    done += 1
+                    yield done / total
+
+
+def _blocks(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape[:-2], dtype=np.int64)) * -(-shape[-2] // CHUNK) * -(-shape[-1] // CHUNK)
+
+
+def _halved(fine: Array) -> Array:
+    """Return the means of four pixels each; a last odd row or column counts twice."""
+    height, width = fine.shape
+    if height % 2 or width % 2:
+        fine = np.pad(fine, ((0, height % 2), (0, width % 2)), mode="edge")
+    return np.asarray((fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]) / fine.dtype.type(4))
+
+
+def _metadata(layout: Layout) -> dict[str, Any]:
+    """Return what OME-Zarr 0.5 says of the levels, their axes and the size of a pixel."""
+    spacing = layout.info.spacing
+    height, width = spacing.pixel_size or (1.0, 1.0)
+    sizes = {"T": spacing.frame_interval or 1.0, "C": 1.0, "Z": spacing.z_spacing or 1.0, "Y": height, "X": width}
+    axes = []
+    for axis in layout.axes:
+        described = {"name": axis.lower(), "type": _TYPES[axis]}
+        if axis == "T" and spacing.frame_interval:
+            described["unit"] = "second"
+        elif _TYPES[axis] == "space" and spacing.pixel_size and spacing.unit in _UNITS:
+            described["unit"] = _UNITS[spacing.unit]
+        axes.append(described)
+    datasets = []
+    for number in range(len(layout.level_shapes)):
+        scale = [sizes[axis] * (2**number if axis in "YX" else 1) for axis in layout.axes]
+        # a pixel of a coarser level lies in the middle of those that it stands for
+        shift = [sizes[axis] * (2**number - 1) / 2 if axis in "YX" else 0.0 for axis in layout.axes]
+        transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+        if number:
+            transforms.append({"type": "translation", "translation": shift})
+        datasets.append({"path": str(number), "coordinateTransformations": transforms})
+    described = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets, "name": layout.info.path.name}]}
+    if layout.channel_names is not None:
+        described["omero"] = {"channels": [_channel(name) for name in layout.channel_names]}
+    return described
+
+
+def _channel(name: str) -> dict[str, Any]:
+    window = {"min": 0.0, "max": 1.0, "start": 0.0, "end": 1.0}
+    return {"label": name, "color": "FFFFFF", "active": True, "window": window}

@@ -1,0 +1,93 @@
+"""Large results as one TIFF: BigTIFF in compressed tiles, the coarser levels of the pyramid in SubIFDs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_attnseg.data.atomic import replacing
+from napari_attnseg.data.ome_zarr import Layout
+from napari_attnseg.data.write import description_options
+
+TILE = 512
+
+Array = np.ndarray[Any, Any]
+
+
+class StoppedWriting(Exception):
+    """The caller asked to stop; nothing was written."""
+
+
+def write_pyramid(
+    path: Path,
+    levels: list[Any],
+    layout: Layout,
+    on_share: Callable[[float], None] = lambda share: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Write an image with its coarser levels, tile by tile, replacing `path` at once.
+
+    Parameters
+    ----------
+    levels
+        Arrays with the axes of `layout`, finest first.
+    on_share
+        Called with the share that is written.
+
+    Raises
+    ------
+    SaveError
+        The file cannot be written; what was in `path` is unchanged.
+    StoppedWriting
+        `should_stop` returned True.
+    """
+    info = layout.info
+    axes = f"{info.stack_axes}{'' if layout.channel_names is None else 'C'}YX"
+    outer = (*info.stack_shape, *(() if layout.channel_names is None else (layout.channels,)))
+    total = sum(_tiles_in(level.shape) for level in levels)
+    done = 0
+
+    def tiles_of(level: Any) -> Iterator[Array]:
+        nonlocal done
+        for tile in _tiles(level, layout):
+            if should_stop():
+                raise StoppedWriting
+            done += 1
+            on_share(done / total)
+            yield tile
+
+    is_real = np.dtype(layout.dtype).kind == "f"
+    options: dict[str, Any] = {
+        "tile": (TILE, TILE),
+        "photometric": "minisblack",
+        "compression": "zlib",
+        "predictor": is_real,
+        "dtype": layout.dtype,
+        "software": "napari-attnseg",
+    }
+    described = description_options(path, axes, info, layout.channel_names or ())
+    is_ome = described.pop("ome")
+    with replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True, ome=is_ome) as writer:
+        for number, level in enumerate(levels):
+            # outside OME-TIFF each level says its own axes
+            coarser = {"subfiletype": 1, "metadata": None if is_ome else {"axes": axes}}
+            more = coarser if number else {"subifds": len(levels) - 1, **described}
+            writer.write(tiles_of(level), shape=(*outer, *level.shape[-2:]), **options, **more)
+
+
+def _tiles(level: Any, layout: Layout) -> Iterator[Array]:
+    height, width = level.shape[-2:]
+    for place in layout.places():
+        for top in range(0, height, TILE):
+            for left in range(0, width, TILE):
+                part = np.asarray(level[(*place, slice(top, top + TILE), slice(left, left + TILE))])
+                missing = (TILE - part.shape[0], TILE - part.shape[1])
+                yield np.pad(part, ((0, missing[0]), (0, missing[1]))) if any(missing) else part
+
+
+def _tiles_in(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape[:-2], dtype=np.int64)) * -(-shape[-2] // TILE) * -(-shape[-1] // TILE)
