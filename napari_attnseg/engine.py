@@ -18,8 +18,10 @@ from napari_attnseg.data.tiff import read_image
 from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.models.starter_models import model_path
+from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.predictor import Prediction, Predictor
 from napari_attnseg.prediction.tiling import Stopped
+from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name, recipe_values
 from napari_attnseg.training.evaluation import Evaluation, score_image
 from napari_attnseg.training.plan import Plan, with_longer_training
@@ -29,7 +31,7 @@ from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import RunFolder, new_run_path
 from napari_attnseg.training.trainer import Trainer
 
-__all__ = ["evaluate", "find_pairs", "fit", "predict"]
+__all__ = ["evaluate", "find_pairs", "fit", "predict", "predict_to"]
 
 Source = str | Path | PairListing
 Model = str | Path | TrainingResult | Predictor
@@ -125,6 +127,46 @@ def predict(model: Model, image: str | Path, **values: Any) -> Prediction:
         The model or the image cannot be used, or they do not fit together.
     """
     return predictor_of(model, make(PredictionSettings, values)).predict_file(Path(image))
+
+
+def predict_to(
+    model: Model,
+    image: str | Path,
+    folder: str | Path,
+    *,
+    on_event: EventHandler = ignore_event,
+    should_stop: Callable[[], bool] = lambda: False,
+    **values: Any,
+) -> list[Path]:
+    """Apply a model to one image of any size and write what it says to a folder.
+
+    Parameters
+    ----------
+    on_event
+        Called with the progress; of an image that is predicted tile by tile its details are `tile_rows_done`,
+        `tile_rows` and `partial`, the OME-Zarr folder in which the result can be looked at while it grows.
+    should_stop
+        Asked between tiles; of a large image what is finished stays, and the next call goes on from there.
+    values
+        Prediction settings; those of a `Predictor` are its own.
+
+    Returns
+    -------
+    What was written.
+
+    Raises
+    ------
+    AttnSegError
+        The model or the image cannot be used, they do not fit together, or the disk is full.
+    prediction.tiling.Stopped
+        `should_stop` returned True.
+    """
+
+    def on_progress(share: float, large: LargeProgress | None) -> None:
+        on_event(Progress(share, large.text if large else "", details=large.details() if large else {}))
+
+    predictor = predictor_of(model, make(PredictionSettings, values))
+    return predict_to_files(predictor, Path(image), Path(folder), on_progress, should_stop)
 
 
 def evaluate(

@@ -48,7 +48,8 @@ class Progress(Event):
     seconds_left: float | None = None
     images_per_second: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
-    """Of a training: loss, epoch, epochs, batch, batches, memory (bytes, of the GPU if there is one) and paused."""
+    """Of a training: loss, epoch, epochs, batch, batches, memory (bytes, of the GPU if there is one) and paused. Of the
+    prediction of a large image: tile_rows_done, tile_rows, and partial, the OME-Zarr folder of what is there so far."""
 
 
 @dataclass(frozen=True)

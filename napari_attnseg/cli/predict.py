@@ -96,8 +96,11 @@ def _predict(
 ) -> tuple[int, list[str]]:
     """Predict all images; return how many were written, and what was wrong with the others."""
     model = model_path(options.model)
+    from napari_attnseg.data.tiff import read_info
+    from napari_attnseg.prediction.finishing import LargeProgress
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
     from napari_attnseg.prediction.tiling import Stopped
+    from napari_attnseg.prediction.to_files import predict_to_files
 
     inputs = [*options.input, *(_listed(options.list) if options.list else ())]
     predictor = Predictor(model, settings)
@@ -112,17 +115,17 @@ def _predict(
     done, grey, failed = 0, 0, []
     for number, image in enumerate(images):
 
-        def on_progress(share: float, number: int = number, image: Path = image) -> None:
+        def on_progress(share: float, large: LargeProgress | None, number: int = number, image: Path = image) -> None:
             done = (number + share) / len(images)
             elapsed = time.monotonic() - began
             left = elapsed / done - elapsed if done > 0 else None
-            on_event(Progress(done, f"{number + 1} of {len(images)}, {image.name}", seconds_left=left))
+            message = f"{number + 1} of {len(images)}, {image.name}{f', {large.text}' if large else ''}"
+            on_event(Progress(done, message, seconds_left=left, details=large.details() if large else {}))
 
         try:
-            found = predictor.predict_file(image, on_progress, should_stop)
-            predictor.write(found, outputs[image].parent)
+            predict_to_files(predictor, image, outputs[image].parent, on_progress, should_stop)
             done += 1
-            grey += found.info.channels == 1
+            grey += predictor.data.channels == "rgb" and read_info(image, predictor.data.axes).channels == 1
         except Stopped:
             break
         except (DataError, MemoryError) as error:
@@ -130,7 +133,7 @@ def _predict(
             on_event(Notice(failed[-1]))
         if should_stop():
             break
-    if grey and predictor.data.channels == "rgb":
+    if grey:
         on_event(Notice(f"{_count(grey, 'grey image')} went into the network as RGB with three equal channels."))
     return done, failed
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ class Layout:
     @property
     def axes(self) -> str:
         """Out of TCZYX."""
-        return "".join(a for a in "TCZYX" if a in f"{self.info.stack_axes}{'' if self.channel_names is None else 'C'}YX")
+        return "".join(
+            a for a in "TCZYX" if a in f"{self.info.stack_axes}{'' if self.channel_names is None else 'C'}YX"
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -117,14 +120,16 @@ def fill_levels(levels: list[Any], layout: Layout, *, mean: bool) -> Iterator[fl
     """
     total = sum(_blocks(level.shape) for level in levels[1:])
     done = 0
-    for finer, coarser in zip(levels, levels[1:], strict=False):
+    for finer, coarser in pairwise(levels):
         height, width = coarser.shape[-2:]
         for place in layout.places():
             for top in range(0, height, CHUNK):
                 for left in range(0, width, CHUNK):
                     rows, columns = slice(top, min(top + CHUNK, height)), slice(left, min(left + CHUNK, width))
                     fine = np.asarray(
-                        finer[(*place, slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop))]
+                        finer[
+                            (*place, slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop))
+                        ]
                     )
                     coarser[(*place, rows, columns)] = _halved(fine) if mean else fine[::2, ::2]
                     done += 1
@@ -165,10 +170,9 @@ def _metadata(layout: Layout) -> dict[str, Any]:
         if number:
             transforms.append({"type": "translation", "translation": shift})
         datasets.append({"path": str(number), "coordinateTransformations": transforms})
-    described = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets, "name": layout.info.path.name}]}
-    if layout.channel_names is not None:
-        described["omero"] = {"channels": [_channel(name) for name in layout.channel_names]}
-    return described
+    image = {"axes": axes, "datasets": datasets, "name": layout.info.path.name}
+    more = {} if layout.channel_names is None else {"omero": {"channels": [*map(_channel, layout.channel_names)]}}
+    return {"version": "0.5", "multiscales": [image], **more}
 
 
 def _channel(name: str) -> dict[str, Any]:

@@ -27,7 +27,9 @@ class PartRanges:
         Of the parts.
     """
 
-    def __init__(self, shape: tuple[int, int, int], channels: int, dtype: np.dtype[Any], settings: DataSettings) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], channels: int, dtype: np.dtype[Any], settings: DataSettings
+    ) -> None:
         self._shape = shape
         self._dtype = dtype
         self._settings = settings

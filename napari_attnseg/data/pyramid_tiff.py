@@ -11,15 +11,11 @@ import tifffile
 
 from napari_attnseg.data.atomic import replacing
 from napari_attnseg.data.ome_zarr import Layout
-from napari_attnseg.data.write import description_options
+from napari_attnseg.data.write import description_options, write_image
 
 TILE = 512
 
 Array = np.ndarray[Any, Any]
-
-
-class StoppedWriting(Exception):
-    """The caller asked to stop; nothing was written."""
 
 
 def write_pyramid(
@@ -27,7 +23,6 @@ def write_pyramid(
     levels: list[Any],
     layout: Layout,
     on_share: Callable[[float], None] = lambda share: None,
-    should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Write an image with its coarser levels, tile by tile, replacing `path` at once.
 
@@ -36,26 +31,27 @@ def write_pyramid(
     levels
         Arrays with the axes of `layout`, finest first.
     on_share
-        Called with the share that is written.
+        Called with the share that is written; where it raises, `path` is unchanged.
 
     Raises
     ------
     SaveError
         The file cannot be written; what was in `path` is unchanged.
-    StoppedWriting
-        `should_stop` returned True.
     """
     info = layout.info
-    axes = f"{info.stack_axes}{'' if layout.channel_names is None else 'C'}YX"
-    outer = (*info.stack_shape, *(() if layout.channel_names is None else (layout.channels,)))
+    several = layout.channels > 1
+    axes = f"{info.stack_axes}{'C' * several}YX"
+    outer = (*info.stack_shape, *((layout.channels,) * several))
+    if info.width == 1:  # tifffile takes the last axis for samples then; it is a small image
+        pages = np.stack([np.asarray(levels[0][(*place, slice(None), slice(None))]) for place in layout.places()])
+        write_image(path, pages.reshape((*outer, info.height, 1)), axes, like=info)
+        return
     total = sum(_tiles_in(level.shape) for level in levels)
     done = 0
 
     def tiles_of(level: Any) -> Iterator[Array]:
         nonlocal done
         for tile in _tiles(level, layout):
-            if should_stop():
-                raise StoppedWriting
             done += 1
             on_share(done / total)
             yield tile

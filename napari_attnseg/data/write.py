@@ -131,6 +131,8 @@ def _suits_imagej(array: Array, axes: str, like: ImageInfo | None) -> bool:
     possible = in_order and array.dtype.name in _IMAGEJ_DTYPES and array.nbytes < _IMAGEJ_MOST_BYTES
     if not possible or ("S" in axes and array.dtype != np.uint8):
         return False
+    if axes.endswith("YX") and array.shape[-1] == 1 and array.ndim > 2:
+        return False  # tifffile does not read it back
     return (like is not None and like.is_imagej) or ("S" not in axes and len(axes) > 2)
 
 

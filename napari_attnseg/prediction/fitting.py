@@ -43,6 +43,7 @@ def predict_within_memory(
     tiling: Tiling,
     *,
     attention: bool = False,
+    turned: bool = False,
     on_tiles: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> PlaneResult:
@@ -72,6 +73,7 @@ def predict_within_memory(
                 overlap=tiling.overlap,
                 batch_size=tiling.batch_size,
                 attention=attention,
+                turned=turned,
                 on_tiles=on_tiles,
                 should_stop=should_stop,
             )
@@ -79,13 +81,24 @@ def predict_within_memory(
             if not is_out_of_memory(error):
                 raise
         # Here the exception is gone, and with it what its frames held of the device's memory.
-        if not tiling.lower():
-            where = "GPU" if compute.device.type != "cpu" else "computer"
-            raise DataError(
-                f"The {where}'s memory is not enough to predict even {SMALLEST_TILE} x {SMALLEST_TILE} pixels at once; "
-                "close other programs that use it, or wait until a training has ended."
-            )
-        free_memory(compute)
+        lower_or_refuse(tiling, compute)
+
+
+def lower_or_refuse(tiling: Tiling, compute: Compute) -> None:
+    """Lower a tiling after memory ran out, and give back what can be given back.
+
+    Raises
+    ------
+    DataError
+        It is as low as it can be.
+    """
+    if not tiling.lower():
+        where = "GPU" if compute.device.type != "cpu" else "computer"
+        raise DataError(
+            f"The {where}'s memory is not enough to predict even {SMALLEST_TILE} x {SMALLEST_TILE} pixels at once; "
+            "close other programs that use it, or wait until a training has ended."
+        )
+    free_memory(compute)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

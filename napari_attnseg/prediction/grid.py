@@ -64,8 +64,7 @@ def axes_of(height: int, width: int, tile_size: int, overlap: int, divisor: int)
     tile_size = -(-tile_size // divisor) * divisor
     padding = [-side % divisor if max(height, width) > tile_size else 0 for side in (height, width)]
     down, across = (
-        _axis(side + extra, tile_size, overlap, divisor)
-        for side, extra in zip((height, width), padding, strict=True)
+        _axis(side + extra, tile_size, overlap, divisor) for side, extra in zip((height, width), padding, strict=True)
     )
     return down, across
 

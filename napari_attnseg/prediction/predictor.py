@@ -16,13 +16,16 @@ from napari_attnseg.data.loading import network_input
 from napari_attnseg.data.masks import write_mask
 from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, output_path
 from napari_attnseg.data.tiff import Image, ImageInfo, read_image, write_image
+from napari_attnseg.errors import SettingsError
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.models.fold import folded
+from napari_attnseg.models.model_card import ModelCard
 from napari_attnseg.models.model_file import load_model
 from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
 from napari_attnseg.prediction.labels import to_labels
-from napari_attnseg.prediction.tiling import FloatArray, PlaneResult
+from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, gates_of
 from napari_attnseg.settings import DataSettings, PredictionSettings
+from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_TILE_SIZE
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,22 @@ class Predictor:
     ModelFileError
         `path` is no usable model file.
     SettingsError
-        The device that the settings ask for is not there.
+        The device that the settings ask for is not there, or the model cannot tell mirrored classes apart.
     """
 
     def __init__(self, path: Path, settings: PredictionSettings | None = None) -> None:
         self.settings = settings or PredictionSettings()
+        self.path = Path(path)
         self.compute = choose_compute(self.settings.device, self.settings.precision)
-        model, self.card = load_model(Path(path))
+        model, self.card = load_model(self.path)
         self.model = folded(model)
         self.compute.place(self.model)
-        self.tiling = Tiling(self.settings.tile_size, self.settings.overlap, self.settings.batch_size)
+        _require_turned(self.card, self.settings)
+        self.tiling = Tiling(
+            self.settings.tile_size or DEFAULT_TILE_SIZE,
+            self.settings.overlap,
+            self.settings.batch_size or DEFAULT_BATCH_SIZE,
+        )
         self.data = self._data()
 
     def reading(self, *, axes: str | None, channels: Literal["as-is", "grey"]) -> Predictor:
@@ -104,6 +113,7 @@ class Predictor:
             self.compute,
             self.tiling,
             attention=attention,
+            turned=self.settings.tta,
             on_tiles=on_tiles,
             should_stop=should_stop,
         )
@@ -169,18 +179,26 @@ class Predictor:
         path = output_path(info.path, PREDICTION, folder)
         write_mask(path, prediction.labels, self.convention, like=info)
         written = [path]
-        names = self.convention.class_names
-        class_names = names if self.card.model.classes > 1 else names[1:]
         if prediction.probability is not None:
             path = output_path(info.path, PROBABILITY, folder)
-            _write_channels(path, prediction.probability, info, class_names)
+            _write_channels(path, prediction.probability, info, self.probability_names)
             written.append(path)
         if prediction.attention is not None and prediction.attention.shape[1] > 0:
-            gates = tuple(f"gate {level}" for level in range(prediction.attention.shape[1], 0, -1))
             path = output_path(info.path, ATTENTION, folder)
-            _write_channels(path, prediction.attention, info, gates)
+            _write_channels(path, prediction.attention, info, self.gate_names)
             written.append(path)
         return written
+
+    @property
+    def probability_names(self) -> tuple[str, ...]:
+        """A name for each class that has a probability."""
+        names = self.convention.class_names
+        return names if self.card.model.classes > 1 else names[1:]
+
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        """A name for each attention gate, deepest first."""
+        return tuple(f"gate {level}" for level in range(gates_of(self.model), 0, -1))
 
     def _data(self) -> DataSettings:
         """Return how images are read and scaled: as for training, save for what the settings say."""
@@ -199,6 +217,23 @@ class Predictor:
         from napari_attnseg.prediction.postprocess import tidy  # half a second of imports
 
         return tidy(labels, min_size=settings.min_size, fill_holes=settings.fill_holes)
+
+
+def _require_turned(card: ModelCard, settings: PredictionSettings) -> None:
+    """Refuse mirrored versions of what a model has only seen one way round, such as a left and a right kidney.
+
+    Raises
+    ------
+    SettingsError
+        The model learnt without flips.
+    """
+    learnt = card.training.get("settings")
+    flips = learnt.get("flips", "auto") if isinstance(learnt, dict) else "auto"
+    if settings.tta and not (flips == "on" or (flips == "auto" and card.convention.n_classes == 2)):
+        raise SettingsError(
+            "The model learnt from patches that were neither mirrored nor turned, so that it may take left for "
+            "right in mirrored ones; leave out --tta, or train with --flips on if sides do not matter."
+        )
 
 
 def _write_channels(path: Path, values: FloatArray, info: ImageInfo, names: tuple[str, ...]) -> None:

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from napari_attnseg.settings.computing import DeviceName, PrecisionName
 from napari_attnseg.settings.declared import Axes, Settings, extra_data
 
+DEFAULT_TILE_SIZE, DEFAULT_BATCH_SIZE = 512, 4
+"""What is taken where nothing is asked for and nothing else is known to be faster."""
+
 
 class PredictionSettings(Settings):
     """How a trained network is applied."""
@@ -40,12 +43,13 @@ class PredictionSettings(Settings):
         json_schema_extra=extra_data("pixels", basic=True),
     )
     fill_holes: bool = Field(False, title="Fill holes", description="Fill holes inside objects.")
-    tile_size: int = Field(
-        512,
+    tile_size: int | None = Field(
+        None,
         ge=64,
         le=8192,
         title="Tile size",
-        description="Larger images are predicted in tiles of this side.",
+        description="Larger images are predicted in tiles of this side. Unset: 512; for an image that is predicted "
+        "tile by tile, what is fastest on this device.",
         json_schema_extra=extra_data("pixels"),
     )
     overlap: int = Field(
@@ -55,7 +59,31 @@ class PredictionSettings(Settings):
         description="Width over which neighbouring tiles are blended.",
         json_schema_extra=extra_data("pixels"),
     )
-    batch_size: int = Field(4, ge=1, le=1024, title="Batch size", description="Tiles in one forward pass.")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        title="Batch size",
+        description="Tiles in one forward pass. Unset: 4; for an image that is predicted tile by tile, what is "
+        "fastest on this device.",
+    )
+    tta: bool = Field(
+        False,
+        title="Mirror and turn",
+        description="Take the mean over the eight mirrored and turned versions of each tile (test-time augmentation): "
+        "eight times slower, and often a little better. For models that learnt from mirrored and turned patches.",
+    )
+    tile_by_tile: Literal["auto", "always", "never"] = Field(
+        "auto",
+        title="Tile by tile",
+        description="Read and write an image tile by tile, in little memory, so that a broken-off prediction goes on "
+        "where it was. Auto: where the whole image would take more than half of the memory that is free.",
+    )
+    format: Literal["tiff", "ome-zarr"] = Field(
+        "tiff",
+        title="Format",
+        description="Write TIFF (BigTIFF with a pyramid, where the image is predicted tile by tile), or OME-Zarr.",
+    )
     probability: bool = Field(
         False, title="Probability", description="Also write the probability of each class as NAME_PROB.tiff."
     )
@@ -73,6 +101,7 @@ class PredictionSettings(Settings):
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
-        if self.overlap > self.tile_size // 2:
-            raise ValueError(f"the tile overlap ({self.overlap}) must be at most half the tile size ({self.tile_size})")
+        tile_size = self.tile_size or DEFAULT_TILE_SIZE
+        if self.overlap > tile_size // 2:
+            raise ValueError(f"the tile overlap ({self.overlap}) must be at most half the tile size ({tile_size})")
         return self

@@ -1,0 +1,191 @@
+"""An image predicted from file to file, tile by tile, in memory that does not grow with it.
+
+One thread reads the next tiles while the network computes, another blends and writes those that came before. What is
+finished is kept in a working store, so that a prediction that was broken off goes on at the first missing row of tiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from napari_attnseg.data.lazy import opened_pixels
+from napari_attnseg.data.loading import require_channels
+from napari_attnseg.data.masks import values_of_new_mask
+from napari_attnseg.data.ome_zarr import Layout
+from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY
+from napari_attnseg.data.tiff import ImageInfo
+from napari_attnseg.errors import DataError
+from napari_attnseg.prediction.finishing import LargeProgress, finish
+from napari_attnseg.prediction.grid import axes_of
+from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.tile_input import TileInput
+from napari_attnseg.prediction.tile_rows import TileRows, TileTooLarge
+from napari_attnseg.prediction.tiling import gates_of
+from napari_attnseg.prediction.tuning import found_tiling
+from napari_attnseg.prediction.working_store import Progress, WorkingStore, remove, require_disk, store_folder
+
+_NOT_IN_KEY = {"device", "batch_size", "tile_by_tile"}
+
+
+def predict_streamed(
+    predictor: Predictor,
+    path: Path,
+    folder: Path,
+    on_progress: Callable[[LargeProgress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Path]:
+    """Predict an image and write NAME_PRED and, where asked for, NAME_PROB and NAME_ATTN to a folder.
+
+    Parameters
+    ----------
+    on_progress
+        Called after each row of tiles, and while the rest is done, from this thread.
+    should_stop
+        Asked between batches of tiles; what is finished stays, and the next call goes on from there.
+
+    Returns
+    -------
+    list
+        What was written.
+
+    Raises
+    ------
+    DataError
+        The image does not fit the model, was changed while it was read, or has parts that cannot be decoded; in the
+        last case the rest was predicted and written, and the parts are 0 in the mask and NaN in the probability.
+    SaveError
+        The disk is too small or full.
+    Stopped
+        `should_stop` returned True.
+    """
+    fresh = False
+    while True:
+        try:
+            store, info = _predict_rows(predictor, path, folder, fresh, on_progress, should_stop)
+        except TileTooLarge:
+            fresh = True
+            continue
+        written = finish(predictor, store, _layouts(predictor, info), path, folder, on_progress, should_stop)
+        _report(path, store.progress)
+        return written
+
+
+def _predict_rows(
+    predictor: Predictor,
+    path: Path,
+    folder: Path,
+    fresh: bool,
+    on_progress: Callable[[LargeProgress], None],
+    should_stop: Callable[[], bool],
+) -> tuple[WorkingStore, ImageInfo]:
+    """Fill the finest level of the working store, from the first missing row of tiles on."""
+    state = _state(path)
+    with opened_pixels(path, predictor.data.axes) as (info, pixels):
+        require_channels(info, predictor.data, predictor.card.model.in_channels)
+        layouts = _layouts(predictor, info)
+        store = _store(predictor, info, layouts, folder, _key(predictor, path, state), fresh)
+        source = TileInput(info, pixels, predictor.data)
+        source.damages |= {(one.plane, one.top, one.left): one for one in store.progress.damages}
+
+        def tell(stage: str, share: float) -> None:
+            on_progress(LargeProgress(path, store.folder, stage, share, store.progress.rows_done, store.progress.rows))
+
+        progress = store.progress
+        if progress.ranges is None:
+            progress.ranges = source.find_ranges(lambda share: tell("intensities", share), should_stop)
+            _require_unchanged(path, state, store)
+            store.save()
+
+        def on_row() -> None:
+            _require_unchanged(path, state, store)
+            tell("rows", progress.rows_done / progress.rows)
+
+        on_row()
+        rows = TileRows(predictor, source, store, layouts, on_row, should_stop)
+        first, done = divmod(progress.rows_done, progress.rows // info.n_planes)
+        for plane in range(first, info.n_planes):
+            rows.predict(plane, done if plane == first else 0)
+        return store, info
+
+
+def _layouts(predictor: Predictor, info: ImageInfo) -> dict[str, Layout]:
+    """Return what is written of an image, by the suffix of its name."""
+    layouts = {PREDICTION: Layout(info, str(values_of_new_mask(predictor.convention).dtype))}
+    if predictor.settings.probability:
+        layouts[PROBABILITY] = Layout(info, "float32", predictor.probability_names)
+    if predictor.settings.attention and gates_of(predictor.model):
+        layouts[ATTENTION] = Layout(info, "float32", predictor.gate_names)
+    return layouts
+
+
+def _store(
+    predictor: Predictor, info: ImageInfo, layouts: dict[str, Layout], folder: Path, key: str, fresh: bool
+) -> WorkingStore:
+    """Return the working store that is there, or a new one where there is none that belongs to this."""
+    settings, tiling = predictor.settings, predictor.tiling
+    place = store_folder(info.path, folder)
+    found = None if fresh else WorkingStore.found(place, layouts, key)
+    if not fresh:
+        asked = found.progress.tile_size if found else settings.tile_size
+        better = found_tiling(
+            predictor.model,
+            predictor.compute,
+            info.height * info.width,
+            tile_size=asked,
+            batch_size=settings.batch_size,
+            overlap=settings.overlap,
+            attention=settings.attention,
+            turned=settings.tta,
+        )
+        tiling.tile_size, tiling.overlap, tiling.batch_size = better.tile_size, better.overlap, better.batch_size
+    left = 1 - found.progress.rows_done / found.progress.rows if found else 1.0
+    require_disk(folder, layouts, share_left=left, as_tiff=settings.format == "tiff")
+    if found is not None:
+        return found
+    down, _ = axes_of(info.height, info.width, tiling.tile_size, tiling.overlap, predictor.model.divisor)
+    return WorkingStore.begun(place, layouts, Progress(key, tiling.tile_size, len(down.starts) * info.n_planes))
+
+
+def _key(predictor: Predictor, path: Path, state: tuple[int, int]) -> str:
+    """Tell a prediction from those with another model, other settings or another image."""
+    settings = predictor.settings.model_dump_json(exclude=_NOT_IN_KEY)
+    described = (settings, predictor.data.model_dump_json(), str(predictor.compute.dtype), path.name, *state)
+    with predictor.path.open("rb") as file:
+        model = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(repr((model, *described)).encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read any more ({error.strerror}).") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _require_unchanged(path: Path, state: tuple[int, int], store: WorkingStore) -> None:
+    if _state(path) != state:
+        remove(store.folder)
+        raise DataError(f"{path.name} was changed while it was being predicted; predict it again ({path}).")
+
+
+def _report(path: Path, progress: Progress) -> None:
+    """Say which parts are gaps.
+
+    Raises
+    ------
+    DataError
+        There is one.
+    """
+    if not progress.damages:
+        return
+    one = progress.damages[0]
+    plane = f" of plane {one.plane + 1}" if one.plane else ""
+    others = f" and {len(progress.damages) - 1} more" if len(progress.damages) > 1 else ""
+    raise DataError(
+        f"{path.name} was predicted with gaps: the tile of rows {one.top} to {one.bottom - 1} and columns {one.left} "
+        f"to {one.right - 1}{plane}{others} cannot be decoded, and is 0 in the mask and NaN in the probability. "
+        f"Export the image again, then predict it again. {one.reason}"
+    )

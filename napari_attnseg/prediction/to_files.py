@@ -1,0 +1,81 @@
+"""An image predicted and written, in memory if there is room for it, else tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from napari_attnseg.data.tiff import ImageInfo, read_image, read_info
+from napari_attnseg.errors import DataError
+from napari_attnseg.prediction.finishing import LargeProgress
+from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.streaming import predict_streamed
+from napari_attnseg.prediction.tile_input import memory_needed
+from napari_attnseg.prediction.tiling import gates_of
+
+OnProgress = Callable[[float, LargeProgress | None], None]
+
+
+def predict_to_files(
+    predictor: Predictor,
+    path: Path,
+    folder: Path,
+    on_progress: OnProgress = lambda share, large: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Path]:
+    """Predict an image and write NAME_PRED and, where asked for, NAME_PROB and NAME_ATTN; return their paths.
+
+    Parameters
+    ----------
+    on_progress
+        Called with the share of the image that is done, 0 to 1, and, where it is predicted tile by tile, with how many
+        rows of tiles are done and where they can be looked at.
+    should_stop
+        Asked between tiles.
+
+    Raises
+    ------
+    AttnSegError
+        See `streaming.predict_streamed`.
+    Stopped
+        `should_stop` returned True.
+    """
+
+    def tell(progress: LargeProgress) -> None:
+        on_progress(progress.share, progress)
+
+    if not is_predicted_tile_by_tile(predictor, path):
+        info = read_info(path, predictor.data.axes)
+        try:
+            image = read_image(path, predictor.data.axes)
+        except DataError:
+            if not info.is_tiled or predictor.settings.tile_by_tile == "never":
+                raise
+        else:
+            prediction = predictor.predict_image(image, lambda share: on_progress(share, None), should_stop)
+            return predictor.write(prediction, folder)
+    # also an image with a damaged tile comes here, which then is one gap
+    return predict_streamed(predictor, path, folder, tell, should_stop)
+
+
+def is_predicted_tile_by_tile(predictor: Predictor, path: Path) -> bool:
+    """Whether an image is read and written tile by tile.
+
+    Raises
+    ------
+    DataError
+        See `tiff.read_info`.
+    """
+    settings = predictor.settings
+    if settings.format != "tiff" or settings.tile_by_tile == "always":
+        return True
+    return settings.tile_by_tile == "auto" and not _has_room(predictor, read_info(path, predictor.data.axes))
+
+
+def _has_room(predictor: Predictor, info: ImageInfo) -> bool:
+    """Whether half of the memory that is free is enough."""
+    settings = predictor.settings
+    outputs = predictor.card.model.classes + gates_of(predictor.model) * settings.attention
+    return 2 * memory_needed(info, predictor.data, outputs) < psutil.virtual_memory().available
