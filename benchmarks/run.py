@@ -1,8 +1,9 @@
-"""`python -m benchmarks.run [PART ...]`: network, help, memory, viewer, learning, quality, warm, fine-tune.
+"""`python -m benchmarks.run [PART ...]`: network, help, memory, viewer, learning, quality, warm, fine-tune, large.
 
 Measures and prints a table. `network` needs MONAI (`pip install -c constraints.txt monai`). `quality` needs a folder
 with `train` and `val`, such as the 2018 Data Science Bowl's nuclei as pairs; `warm` needs a model file, and images of
-its kind; `fine-tune` needs `train` and `valid` with nuclei of several kinds. `make bench` measures all that can be.
+its kind, and so does `large` (RGB, 8 bits); `fine-tune` needs `train` and `valid` with nuclei of several kinds.
+`make bench` measures all that can be.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 
 from napari_attnseg.models.device import choose_compute
 
-PARTS = ("network", "help", "memory", "viewer", "learning", "quality", "warm", "fine-tune")
+PARTS = ("network", "help", "memory", "viewer", "learning", "quality", "warm", "fine-tune", "large")
 MEMORY_PROBE = (
     "import resource, sys; from napari_attnseg.cli import main; code = main(sys.argv[1:]);"
     "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
@@ -45,14 +46,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 3.0])
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    needs = {"quality": options.data, "fine-tune": options.data, "warm": options.data and options.model}
+    both = options.data and options.model
+    needs = {"quality": options.data, "fine-tune": options.data, "warm": both, "large": both}
     parts = options.parts or [part for part in PARTS if needs.get(part, True)]
     print(
         f"{_processor()}, {torch.get_num_threads()} threads; {choose_compute().description}; torch {torch.__version__}"
     )
     for part in parts:
         measured = {"network": _network, "help": _help, "memory": _memory, "viewer": _viewer}
-        measured |= {"learning": _learning}
+        measured |= {"learning": _learning, "large": _large}
         (measured | {"quality": _quality, "fine-tune": _fine_tune, "warm": _warm})[part](options)
 
 
@@ -127,6 +129,16 @@ def _warm(options: argparse.Namespace) -> None:
     from benchmarks.warm import measure
 
     measure(options.model, options.data, options.rounds)
+
+
+def _large(options: argparse.Namespace) -> None:
+    """Seams, speed and memory of images that are predicted tile by tile; see `benchmarks.large`."""
+    if options.data is None or options.model is None:
+        print("large: give --model and --data")
+        return
+    from benchmarks.large import measure
+
+    measure(options.model, options.data, min(options.rounds, 3))
 
 
 def _quality(options: argparse.Namespace) -> None:

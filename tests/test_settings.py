@@ -27,6 +27,8 @@ OTHER: dict[str, Any] = {  # a value that is not the default, where the type and
     "max_minutes": 2.5,
     "steps_per_epoch": 7,
     "overlap": 32,
+    "tile_size": 256,
+    "batch_size": 3,
     "encoder_weights": "imagenet",
     "min_zoom": 0.75,
     "max_zoom": 1.5,

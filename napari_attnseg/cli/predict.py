@@ -111,14 +111,16 @@ def _predict(
     on_event(Started(f"Predict {_count(len(images), 'image')} with {options.model}", predictor.compute.description))
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
-    began = time.monotonic()
+    began, origin, large_image = time.monotonic(), 0.0, None
     done, grey, failed = 0, 0, []
     for number, image in enumerate(images):
 
         def on_progress(share: float, large: LargeProgress | None, number: int = number, image: Path = image) -> None:
+            nonlocal began, origin, large_image
             done = (number + share) / len(images)
-            elapsed = time.monotonic() - began
-            left = elapsed / done - elapsed if done > 0 else None
+            if large and large.stage == "rows" and large_image != image:  # which may go on from a row far down
+                began, origin, large_image = time.monotonic(), done, image
+            left = (time.monotonic() - began) * (1 - done) / (done - origin) if done > origin else None
             message = f"{number + 1} of {len(images)}, {image.name}{f', {large.text}' if large else ''}"
             on_event(Progress(done, message, seconds_left=left, details=large.details() if large else {}))
 

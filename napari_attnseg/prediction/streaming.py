@@ -29,6 +29,10 @@ from napari_attnseg.prediction.working_store import Progress, WorkingStore, remo
 _NOT_IN_KEY = {"device", "batch_size", "tile_by_tile"}
 
 
+class _ImageChanged(DataError):
+    """What is predicted so far is of an image that is not there any more."""
+
+
 def predict_streamed(
     predictor: Predictor,
     path: Path,
@@ -89,24 +93,27 @@ def _predict_rows(
         source = TileInput(info, pixels, predictor.data)
         source.damages |= {(one.plane, one.top, one.left): one for one in store.progress.damages}
 
-        def tell(stage: str, share: float) -> None:
-            on_progress(LargeProgress(path, store.folder, stage, share, store.progress.rows_done, store.progress.rows))
-
         progress = store.progress
-        if progress.ranges is None:
-            progress.ranges = source.find_ranges(lambda share: tell("intensities", share), should_stop)
-            _require_unchanged(path, state, store)
-            store.save()
 
-        def on_row() -> None:
-            _require_unchanged(path, state, store)
-            tell("rows", progress.rows_done / progress.rows)
+        def tell(stage: str, share: float, rows_done: int = 0) -> None:
+            _require_unchanged(path, state)
+            on_progress(LargeProgress(path, store.folder, stage, share, rows_done, progress.rows))
 
-        on_row()
-        rows = TileRows(predictor, source, store, layouts, on_row, should_stop)
-        first, done = divmod(progress.rows_done, progress.rows // info.n_planes)
-        for plane in range(first, info.n_planes):
-            rows.predict(plane, done if plane == first else 0)
+        def on_row(rows_done: int) -> None:
+            tell("rows", rows_done / progress.rows, rows_done)
+
+        try:
+            if progress.ranges is None:
+                progress.ranges = source.find_ranges(lambda share: tell("intensities", share), should_stop)
+                store.save()
+            on_row(progress.rows_done)
+            rows = TileRows(predictor, source, store, layouts, on_row, should_stop)
+            first, done = divmod(progress.rows_done, progress.rows // info.n_planes)
+            for plane in range(first, info.n_planes):
+                rows.predict(plane, done if plane == first else 0)
+        except _ImageChanged:
+            remove(store.folder)
+            raise
         return store, info
 
 
@@ -165,10 +172,9 @@ def _state(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _require_unchanged(path: Path, state: tuple[int, int], store: WorkingStore) -> None:
+def _require_unchanged(path: Path, state: tuple[int, int]) -> None:
     if _state(path) != state:
-        remove(store.folder)
-        raise DataError(f"{path.name} was changed while it was being predicted; predict it again ({path}).")
+        raise _ImageChanged(f"{path.name} was changed while it was being predicted; predict it again ({path}).")
 
 
 def _report(path: Path, progress: Progress) -> None:

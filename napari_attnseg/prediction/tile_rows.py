@@ -36,7 +36,7 @@ class TileRows:
         source: TileInput,
         store: WorkingStore,
         layouts: dict[str, Layout],
-        on_row: Callable[[], None],
+        on_row: Callable[[int], None],
         should_stop: Callable[[], bool],
     ) -> None:
         self._predictor, self._source, self._store, self._layouts = predictor, source, store, layouts
@@ -55,7 +55,7 @@ class TileRows:
         batches = [(row, every[first : first + size]) for row in rows for first in range(0, len(every), size)]
         channels = self._predictor.card.model.classes + self._gates
         blend = RowBlend(self._down, self._across, channels)
-        waiting: deque[Future[bool]] = deque()
+        waiting: deque[Future[int]] = deque()
         with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
             reading = ahead.submit(self._read, plane, *batches[0])
             for number, (row, columns) in enumerate(batches, start=1):
@@ -67,8 +67,9 @@ class TileRows:
                 results = self._forward(cut)
                 waiting.append(behind.submit(self._finish, blend, plane, row, columns, results, row >= first_new))
                 while len(waiting) > (_WAITING if number < len(batches) else 0):
-                    if waiting.popleft().result():
-                        self._on_row()
+                    rows_done = waiting.popleft().result()
+                    if rows_done:
+                        self._on_row(rows_done)
 
     @property
     def _gates(self) -> int:
@@ -96,19 +97,19 @@ class TileRows:
 
     def _finish(
         self, blend: RowBlend, plane: int, row: int, columns: list[int], results: FloatArray, is_new: bool
-    ) -> bool:
-        """Blend some tiles and write what is final; return whether a row of tiles is finished."""
+    ) -> int:
+        """Blend some tiles and write what is final; return how many rows are done if one is finished now, else 0."""
         for column, result in zip(columns, results, strict=True):
             part, values = blend.add(row, column, result)
             if is_new:
                 self._put(plane, part, values)
         if not is_new or columns[-1] + 1 < len(self._across.starts):
-            return False
+            return 0
         progress = self._store.progress
         progress.rows_done = plane * len(self._down.starts) + row + 1
         progress.damages = list(self._source.damages.values())
         self._store.save()
-        return True
+        return progress.rows_done
 
     def _put(self, plane: int, part: Part, values: FloatArray) -> None:
         """Write a part of the padded plane, as far as it lies in the plane."""

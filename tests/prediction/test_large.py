@@ -1,0 +1,340 @@
+"""Images predicted tile by tile, from file to file: they say what the whole image says, and survive what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import zarr
+
+from napari_attnseg.data.lazy import open_lazily
+from napari_attnseg.data.ome_zarr import Layout
+from napari_attnseg.data.tiff import read_image, read_info
+from napari_attnseg.engine import predict_to
+from napari_attnseg.errors import DataError, SaveError
+from napari_attnseg.events import Event, Progress
+from napari_attnseg.prediction.finishing import LargeProgress
+from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.streaming import predict_streamed
+from napari_attnseg.prediction.tiling import Stopped
+from napari_attnseg.prediction.to_files import is_predicted_tile_by_tile, predict_to_files
+from napari_attnseg.prediction.working_store import read_progress, require_disk, store_folder
+from tests.prediction.test_fitting import with_room_for
+from tests.prediction.test_predictor import GREYS, model, noise, predictor
+
+SMALL = {"tile_size": 64, "overlap": 16, "batch_size": 3}
+
+
+def unet(path: Path, **values: Any) -> Path:
+    return model(path, name="unet", **values)
+
+
+def smooth(*shape: int) -> np.ndarray:
+    """Spots of some pixels, so that there are objects and holes."""
+    coarse = np.random.default_rng(0).integers(0, 255, [-(-side // 8) for side in shape[:2]] + list(shape[2:]))
+    return np.repeat(np.repeat(coarse, 8, 0), 8, 1)[: shape[0], : shape[1]].astype(np.uint8)
+
+
+def both_ways(one: Path, image: Path, out: Path, **values: object) -> list[tuple[Any, Any]]:
+    """Predict in memory and tile by tile; return each image that is written, both ways."""
+    found = []
+    for way in ("never", "always"):
+        (out / way).mkdir(parents=True)
+        used = predictor(one, tile_by_tile=way, probability=True, attention=True, **{**SMALL, **values})
+        found.append([read_image(path) for path in predict_to_files(used, image, out / way)])
+        assert not list((out / way).glob(".*")), "the working store stays"
+    assert len(found[0]) == len(found[1])
+    return list(zip(*found, strict=True))
+
+
+def require_same(pairs: list[tuple[Any, Any]]) -> None:
+    for whole, tiled in pairs:
+        assert tiled.pixels.shape == whole.pixels.shape
+        assert tiled.pixels.dtype == whole.pixels.dtype
+        assert np.abs(tiled.pixels.astype(float) - whole.pixels).max() < 1e-5
+        assert (tiled.info.stack_axes, tiled.info.spacing) == (whole.info.stack_axes, whole.info.spacing)
+
+
+def test_colour_in_tiles(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", smooth(150, 205, 3), photometric="rgb", tile=(32, 48), compression="zlib")
+    require_same(both_ways(model(tmp_path / "m.safetensors", channels=3), tmp_path / "a.tif", tmp_path / "out"))
+
+
+def test_classes_with_objects_tidied(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", smooth(200, 90).astype(np.uint16) * 100, rowsperstrip=7, compression="zlib")
+    path = unet(tmp_path / "m.safetensors", masks=GREYS)
+    pairs = both_ways(path, tmp_path / "a.tif", tmp_path / "out", min_size=30, fill_holes=True)
+    require_same(pairs)
+    plain = predictor(path, **SMALL).predict_file(tmp_path / "a.tif").labels
+    assert not np.array_equal(pairs[0][0].pixels[:, 0] > 0, plain > 0), "there was nothing to tidy"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_a_stack_scaled_as_a_whole(tmp_path: Path, dtype: type) -> None:
+    stack = noise(3, 70, 100).astype(dtype)
+    if dtype == np.float32:
+        stack[0, 3:9, 5] = np.nan
+    tifffile.imwrite(
+        tmp_path / "s.ome.tif", stack, metadata={"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    )
+    require_same(both_ways(unet(tmp_path / "m.safetensors"), tmp_path / "s.ome.tif", tmp_path / "out"))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (700, 1), (20, 70)])
+def test_shapes_at_the_limits(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """One strip of a wide image is decoded for a whole row of tiles."""
+    tifffile.imwrite(tmp_path / "a.tif", noise(*shape), rowsperstrip=1, compression="zlib")
+    path = model(tmp_path / "m.safetensors")
+    require_same(both_ways(path, tmp_path / "a.tif", tmp_path / "out", tile_size=256, overlap=32))
+
+
+def test_an_image_without_pixels_is_one_sentence(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tifffile's, that no reader will like this
+        tifffile.imwrite(tmp_path / "a.tif", np.zeros((0, 40), np.uint8))
+    for way in ("auto", "always"):
+        with pytest.raises(DataError, match=r"a\.tif"):
+            predict_to_files(
+                predictor(unet(tmp_path / "m.safetensors"), tile_by_tile=way), tmp_path / "a.tif", tmp_path
+            )
+
+
+def test_a_large_result_is_a_pyramid_that_our_reader_opens_lazily(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(30, 4200), tile=(32, 512), compression="zlib")
+    path = unet(tmp_path / "m.safetensors")
+    used = predictor(path, tile_by_tile="always", probability=True, tile_size=512)
+    mask, probability = predict_to_files(used, tmp_path / "a.tif", tmp_path)
+    with tifffile.TiffFile(mask) as tif:
+        assert tif.is_bigtiff
+        assert tif.pages[0].is_tiled
+        assert tif.pages[0].subifds
+    for written in (mask, probability):
+        lazy = open_lazily(written)
+        assert [level.shape[-2:] for level in lazy.levels] == [(30, 4200), (15, 2100), (8, 1050), (4, 525)]
+        assert lazy.overview is None
+        fine, coarse = (np.asarray(level) for level in lazy.levels[:2])
+        halved = fine[::2, ::2] if written == mask else fine.reshape(15, 2, 2100, 2).mean(axis=(1, 3))
+        assert np.allclose(coarse, halved, atol=1e-6)
+        lazy.close()
+
+
+def test_ome_zarr_of_a_stack_with_its_metadata(tmp_path: Path) -> None:
+    """What another reader needs: axes in OME-Zarr's order, their types and units, and the scale of each level."""
+    metadata = {"axes": "ZYX", "spacing": 0.7, "unit": "um"}
+    tifffile.imwrite(tmp_path / "s.tif", noise(2, 40, 50), imagej=True, resolution=(4.0, 2.0), metadata=metadata)
+    path = model(tmp_path / "m.safetensors")
+    used = predictor(path, format="ome-zarr", attention=True, **SMALL)
+    for _ in range(2):  # the second one takes the place of the first
+        mask, attention = predict_to_files(used, tmp_path / "s.tif", tmp_path)
+    assert (mask.name, attention.name) == ("s_PRED.ome.zarr", "s_ATTN.ome.zarr")
+    group = zarr.open_group(attention, mode="r")
+    ome: Any = group.attrs["ome"]
+    assert ome["version"] == "0.5"
+    image = ome["multiscales"][0]
+    assert [(axis["name"], axis["type"], axis.get("unit")) for axis in image["axes"]] == [
+        ("c", "channel", None),
+        ("z", "space", "micrometer"),
+        ("y", "space", "micrometer"),
+        ("x", "space", "micrometer"),
+    ]
+    assert image["datasets"][0]["coordinateTransformations"][0]["scale"] == pytest.approx([1, 0.7, 0.5, 0.25])
+    found = predictor(path, attention=True, **SMALL).predict_file(tmp_path / "s.tif")
+    assert found.attention is not None
+    assert np.allclose(np.asarray(group["0"]), found.attention.swapaxes(0, 1), atol=1e-5)
+    labels = np.asarray(zarr.open_group(mask, mode="r")["0"])
+    assert np.array_equal(labels, np.where(found.labels > 0, 255, 0))
+    assert not list(tmp_path.glob(".*"))
+
+
+def stopped_after(rows: int, used: Predictor, image: Path, out: Path) -> LargeProgress:
+    """Stop a prediction once some rows of tiles are done; return the last that was heard of it."""
+    heard: list[LargeProgress] = []
+    with pytest.raises(Stopped):
+        predict_streamed(used, image, out, heard.append, lambda: bool(heard) and heard[-1].rows_done >= rows)
+    return heard[-1]
+
+
+def test_a_stopped_prediction_goes_on_and_says_the_same(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", noise(2, 300, 40), imagej=True, metadata={"axes": "ZYX"})
+    path = unet(tmp_path / "m.safetensors")
+    used = predictor(path, probability=True, **SMALL)
+    whole = used.predict_file(tmp_path / "s.tif")
+    for rows in (2, 8):  # in the first plane, and in the second
+        reached = stopped_after(rows, used, tmp_path / "s.tif", tmp_path)
+        assert reached.partial.is_dir()
+    heard: list[LargeProgress] = []
+    predict_streamed(used, tmp_path / "s.tif", tmp_path, heard.append)
+    assert heard[0].rows_done >= 8
+    assert (heard[-1].rows_done, heard[-1].share) == (heard[-1].rows, 1.0)
+    assert [one.share for one in heard] == sorted(one.share for one in heard)
+    assert np.abs(read_image(tmp_path / "s_PROB.tif").pixels - whole.probability).max() < 1e-5
+
+
+@pytest.mark.parametrize("change", ["threshold", "model", "image"])
+def test_what_belongs_to_something_else_is_begun_anew(tmp_path: Path, change: str) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(300, 40))
+    path = unet(tmp_path / "m.safetensors")
+    stopped_after(2, predictor(path, **SMALL), image, tmp_path)
+    if change == "image":
+        tifffile.imwrite(image, noise(300, 41))
+    values = {"threshold": 0.4} if change == "threshold" else {}
+    used = predictor(unet(tmp_path / "n.safetensors", masks=GREYS) if change == "model" else path, **SMALL, **values)
+    heard: list[LargeProgress] = []
+    predict_streamed(used, image, tmp_path, heard.append)
+    assert heard[0].rows_done == 0
+    labels = used.predict_file(image).labels
+    assert np.array_equal(read_image(tmp_path / "a_PRED.tif").pixels[:, 0] > 0, labels > 0)
+
+
+def test_a_killed_process_leaves_what_the_next_one_goes_on_with(tmp_path: Path) -> None:
+    image, out = tmp_path / "a.tif", tmp_path / "out"
+    tifffile.imwrite(image, noise(1200, 60))
+    path = unet(tmp_path / "m.safetensors")
+    values = [
+        "--tile-by-tile",
+        "always",
+        "--tile-size",
+        "64",
+        "--overlap",
+        "32",
+        "--batch-size",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    command = [sys.executable, "-m", "napari_attnseg", "predict", path, image, "--out", out, *values]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    store = store_folder(image, out)
+    try:
+        while (progress := read_progress(store)) is None or progress.rows_done < 2:
+            assert child.poll() is None, "it ended before it could be killed"
+            time.sleep(0.005)
+    finally:
+        child.kill()
+        child.wait()
+    heard: list[LargeProgress] = []
+    used = predictor(path, tile_by_tile="always", tile_size=64, overlap=32)
+    predict_streamed(used, image, out, heard.append)
+    assert 2 <= heard[0].rows_done < heard[0].rows
+    assert np.array_equal(read_image(out / "a_PRED.tif").pixels[:, 0] > 0, used.predict_file(image).labels > 0)
+
+
+def test_an_image_that_changes_meanwhile(tmp_path: Path) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(300, 40))
+
+    def change(progress: LargeProgress) -> None:
+        if progress.rows_done == 2:
+            tifffile.imwrite(image, noise(300, 40) + 1)
+
+    used = predictor(unet(tmp_path / "m.safetensors"), **SMALL)
+    with pytest.raises(DataError, match=r"a\.tif was changed while"):
+        predict_streamed(used, image, tmp_path, change)
+    assert not store_folder(image, tmp_path).exists()
+    assert not (tmp_path / "a_PRED.tif").exists()
+
+
+def test_a_tile_that_cannot_be_decoded_is_named_and_a_gap(tmp_path: Path) -> None:
+    """The image would fit into memory; the way tile by tile is taken because of the damage."""
+    image = tmp_path / "a.tif"
+    pixels = smooth(150, 205)
+    tifffile.imwrite(image, pixels, tile=(64, 64), compression="zlib")
+    path = unet(tmp_path / "m.safetensors")
+    used = predictor(path, probability=True, threshold=0.01, **SMALL)
+    whole = used.predict_file(image).probability
+    with tifffile.TiffFile(image) as tif:
+        offset, size = tif.pages[0].dataoffsets[5], tif.pages[0].databytecounts[5]
+    data = bytearray(image.read_bytes())
+    data[offset : offset + size] = b"\xff" * size
+    image.write_bytes(data)
+    with pytest.raises(DataError, match=r"rows 64 to 127 and columns 64 to 127 cannot be decoded"):
+        predict_to_files(used, image, tmp_path)
+    gap = np.zeros((150, 205), bool)
+    gap[64:128, 64:128] = True
+    probability = read_image(tmp_path / "a_PROB.tif").pixels[0, 0]
+    assert np.array_equal(np.isnan(probability), gap)
+    assert np.array_equal(read_image(tmp_path / "a_PRED.tif").pixels[0, 0] == 0, gap)
+    assert whole is not None
+    assert np.abs(probability - whole[0, 0])[:, 140:].max() < 0.02, "the gap is not left out of the intensities"
+
+
+def test_too_small_a_disk_is_said_before(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(8, 8))
+    huge = Layout(replace(read_info(tmp_path / "a.tif"), height=10**8, width=10**8), "float32", ("nucleus",))
+    with pytest.raises(SaveError, match=r"needs about [\d.]+ GB in .* and [\d.]+ [GM]B are free"):
+        require_disk(tmp_path, {"_PROB": huge}, share_left=1, as_tiff=True)
+    require_disk(tmp_path, {"_PROB": huge}, share_left=0, as_tiff=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits on file sizes")
+def test_a_disk_that_gets_full_keeps_what_is_finished(tmp_path: Path) -> None:
+    image, out = tmp_path / "a.tif", tmp_path / "out"
+    tifffile.imwrite(image, noise(300, 64))
+    path = unet(tmp_path / "m.safetensors")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "from napari_attnseg.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    values = ["--tile-by-tile", "always", "--tile-size", "64", "--overlap", "16", "--probability", "--device", "cpu"]
+    command = [sys.executable, "-c", code, "predict", path, image, "--out", out, *values]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert store_folder(image, out).is_dir()
+    used = predictor(path, tile_by_tile="always", tile_size=64, overlap=16, probability=True)
+    predict_to_files(used, image, out)
+    whole = used.predict_file(image).probability
+    assert np.abs(read_image(out / "a_PROB.tif").pixels - whole).max() < 1e-5
+
+
+def test_memory_that_runs_out_for_a_tile_begins_anew_with_smaller_ones(tmp_path: Path) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(600, 300))
+    path = unet(tmp_path / "m.safetensors")
+    whole = predictor(path, probability=True, tile_size=1024).predict_file(image).probability
+    used = predictor(path, tile_by_tile="always", probability=True, tile_size=256, overlap=64, batch_size=4)
+    with_room_for(used, 2 * 128 * 128, torch.cuda.OutOfMemoryError("CUDA out of memory."))
+    predict_to_files(used, image, tmp_path)
+    assert used.tiling.tile_size == 128
+    assert np.abs(read_image(tmp_path / "a_PROB.tif").pixels - whole).max() < 0.03  # where tiles meet
+
+
+def test_an_event_says_how_many_rows_are_done_and_where(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(300, 40))
+    events: list[Event] = []
+    path = unet(tmp_path / "m.safetensors")
+    written = predict_to(
+        path, tmp_path / "a.tif", tmp_path, on_event=events.append, tile_by_tile="always", device="cpu", **SMALL
+    )
+    assert [one.name for one in written] == ["a_PRED.tif"]
+    details = [event.details for event in events if isinstance(event, Progress)]
+    assert details[-1] == {"tile_rows_done": 6, "tile_rows": 6, "partial": str(tmp_path / ".a_PRED.partial.zarr")}
+    assert sorted({one["tile_rows_done"] for one in details}) == list(range(7))
+    json.dumps(details)
+
+
+def test_when_an_image_goes_tile_by_tile(tmp_path: Path) -> None:
+    """A gigantic image, of which only the header exists, does not fit into half of any memory."""
+    tifffile.imwrite(tmp_path / "a.tif", noise(40, 40))
+    path = unet(tmp_path / "m.safetensors")
+    assert not is_predicted_tile_by_tile(predictor(path), tmp_path / "a.tif")
+    assert is_predicted_tile_by_tile(predictor(path, format="ome-zarr"), tmp_path / "a.tif")
+    with tifffile.TiffWriter(tmp_path / "b.tif", bigtiff=True) as writer:
+        tile = (65536, 65536)
+        empty = iter([b""] * 4096)
+        writer.write(empty, shape=(2**22, 2**22), dtype=np.uint8, tile=tile, compression="zlib")
+    assert is_predicted_tile_by_tile(predictor(path), tmp_path / "b.tif")
+    assert not is_predicted_tile_by_tile(predictor(path, tile_by_tile="never"), tmp_path / "b.tif")
