@@ -40,7 +40,8 @@ class Seams:
     """How the borders of tiles show in a probability."""
 
     ratio: float
-    """The mean step between neighbouring pixels across the borders of tiles, divided by that inside tiles."""
+    """The mean step between neighbouring pixels across the borders of tiles, divided by that inside tiles; where
+    objects lie by chance is taken out, by dividing by the same ratio for the same lines in the plane in one piece."""
     difference: float
     """The largest difference from what the whole plane in one piece gives."""
     mean_difference: float
@@ -51,9 +52,9 @@ def seams(predictor: Predictor, plane: NDArray[np.float32], tile_size: int, over
     model, compute = predictor.model, predictor.compute
     tiled = predict_plane(model, plane, compute, tile_size=tile_size, overlap=overlap).probability
     whole = predict_plane(model, plane, compute, tile_size=max(plane.shape[1:])).probability
-    ratio = step_ratio(tiled, tile_size, overlap, model.divisor)
+    ratio, by_chance = (step_ratio(one, tile_size, overlap, model.divisor) for one in (tiled, whole))
     difference = np.abs(tiled - whole)
-    return Seams(ratio, float(difference.max()), float(difference.mean()))
+    return Seams(ratio / by_chance, float(difference.max()), float(difference.mean()))
 
 
 def step_ratio(probability: Array, tile_size: int, overlap: int, divisor: int) -> float:

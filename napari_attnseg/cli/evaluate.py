@@ -49,7 +49,9 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="in the report, a regular expression on the image's name: the test between models counts groups, such as "
         "patients, not images (default: images)",
     )
-    add_settings(parser, PredictionSettings, "prediction", without=("probability", "attention"))
+    add_settings(
+        parser, PredictionSettings, "prediction", without=("probability", "attention", "tile_by_tile", "format")
+    )
     parser.set_defaults(command=run)
 
 

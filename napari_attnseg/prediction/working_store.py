@@ -165,7 +165,7 @@ def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: flo
     Raises
     ------
     SaveError
-        The free space is less than what will probably be needed.
+        The free space is less than what will probably be needed, or the folder is not there.
     """
     size = 0.0
     for layout in layouts.values():
@@ -174,7 +174,8 @@ def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: flo
         levels = _LEVELS if len(layout.level_shapes) > 1 else 1
         size += float(np.prod(layout.shape, dtype=np.float64)) * kind.itemsize * share * levels
     needed = size * (share_left + as_tiff)
-    free = shutil.disk_usage(folder).free
+    with keeping(folder):
+        free = shutil.disk_usage(folder).free
     if needed > free:
         raise SaveError(
             f"The prediction needs about {_gigabytes(needed)} in {folder}, and {_gigabytes(free)} are free there; make "

@@ -180,6 +180,21 @@ def test_a_stopped_prediction_goes_on_and_says_the_same(tmp_path: Path) -> None:
     assert np.abs(read_image(tmp_path / "s_PROB.tif").pixels - whole.probability).max() < 1e-5
 
 
+@pytest.mark.parametrize("stage", ["intensities", "objects", "files"])
+def test_it_may_be_stopped_at_any_stage(tmp_path: Path, stage: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", smooth(300, 40))
+    used = predictor(unet(tmp_path / "m.safetensors"), min_size=20, fill_holes=True, **SMALL)
+    heard: list[str] = []
+    with pytest.raises(Stopped):
+        predict_streamed(
+            used, tmp_path / "a.tif", tmp_path, lambda one: heard.append(one.stage), lambda: stage in heard
+        )
+    assert not (tmp_path / "a_PRED.tif").exists()
+    predict_streamed(used, tmp_path / "a.tif", tmp_path)
+    labels = used.predict_file(tmp_path / "a.tif").labels
+    assert np.array_equal(read_image(tmp_path / "a_PRED.tif").pixels[:, 0] > 0, labels > 0)
+
+
 @pytest.mark.parametrize("change", ["threshold", "model", "image"])
 def test_what_belongs_to_something_else_is_begun_anew(tmp_path: Path, change: str) -> None:
     image = tmp_path / "a.tif"
