@@ -6,7 +6,9 @@ import argparse
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_attnseg.cli.job_folder import asked_by_file, noted
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
@@ -17,6 +19,9 @@ from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Not
 from napari_attnseg.jobs import STOP
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
+
+if TYPE_CHECKING:
+    from napari_attnseg.prediction.finishing import LargeProgress
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -97,7 +102,6 @@ def _predict(
     """Predict all images; return how many were written, and what was wrong with the others."""
     model = model_path(options.model)
     from napari_attnseg.data.tiff import read_info
-    from napari_attnseg.prediction.finishing import LargeProgress
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
     from napari_attnseg.prediction.tiling import Stopped
     from napari_attnseg.prediction.to_files import predict_to_files
@@ -111,21 +115,11 @@ def _predict(
     on_event(Started(f"Predict {_count(len(images), 'image')} with {options.model}", predictor.compute.description))
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
-    began, origin, large_image = time.monotonic(), 0.0, None
+    report = _reporter(len(images), on_event)
     done, grey, failed = 0, 0, []
     for number, image in enumerate(images):
-
-        def on_progress(share: float, large: LargeProgress | None, number: int = number, image: Path = image) -> None:
-            nonlocal began, origin, large_image
-            done = (number + share) / len(images)
-            if large and large.stage == "rows" and large_image != image:  # which may go on from a row far down
-                began, origin, large_image = time.monotonic(), done, image
-            left = (time.monotonic() - began) * (1 - done) / (done - origin) if done > origin else None
-            message = f"{number + 1} of {len(images)}, {image.name}{f', {large.text}' if large else ''}"
-            on_event(Progress(done, message, seconds_left=left, details=large.details() if large else {}))
-
         try:
-            predict_to_files(predictor, image, outputs[image].parent, on_progress, should_stop)
+            predict_to_files(predictor, image, outputs[image].parent, partial(report, number, image), should_stop)
             done += 1
             grey += predictor.data.channels == "rgb" and read_info(image, predictor.data.axes).channels == 1
         except Stopped:
@@ -138,6 +132,22 @@ def _predict(
     if grey:
         on_event(Notice(f"{_count(grey, 'grey image')} went into the network as RGB with three equal channels."))
     return done, failed
+
+
+def _reporter(count: int, on_event: EventHandler) -> Callable[[int, Path, float, LargeProgress | None], None]:
+    """Return what tells of the progress: image number and name, the share of it that is done, and more if large."""
+    began, origin, large_image = time.monotonic(), 0.0, None
+
+    def report(number: int, image: Path, share: float, large: LargeProgress | None) -> None:
+        nonlocal began, origin, large_image
+        done = (number + share) / count
+        if large and large.stage == "rows" and large_image != image:  # which may go on from a row far down
+            began, origin, large_image = time.monotonic(), done, image
+        left = (time.monotonic() - began) * (1 - done) / (done - origin) if done > origin else None
+        message = f"{number + 1} of {count}, {image.name}{f', {large.text}' if large else ''}"
+        on_event(Progress(done, message, seconds_left=left, details=large.details() if large else {}))
+
+    return report
 
 
 def _listed(path: Path) -> list[Path]:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, BloscShuffle
 
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.pyramid import LARGEST_WITHOUT_OVERVIEW
@@ -80,6 +78,9 @@ class Layout:
 
 def make_levels(folder: Path, layout: Layout) -> None:
     """Make an empty multiscale image in `folder`, all levels 0."""
+    import zarr  # slow to import, and needed for large images only
+    from zarr.codecs import BloscCodec, BloscShuffle
+
     group = zarr.open_group(folder, mode="w", zarr_format=3)
     for number, shape in enumerate(layout.level_shapes):
         chunks = (*(1 for _ in shape[:-2]), *(min(CHUNK, side) for side in shape[-2:]))
@@ -105,6 +106,8 @@ def open_levels(folder: Path, *, writable: bool = False) -> list[Any]:
     OSError, KeyError, ValueError
         There is no such image.
     """
+    import zarr  # slow to import, and needed for large images only
+
     group = zarr.open_group(folder, mode="r+" if writable else "r")
     found: Any = group.attrs["ome"]
     return [group[dataset["path"]] for dataset in found["multiscales"][0]["datasets"]]

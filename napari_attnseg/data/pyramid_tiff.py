@@ -56,15 +56,6 @@ def write_pyramid(
             on_share(done / total)
             yield tile
 
-    is_real = np.dtype(layout.dtype).kind == "f"
-    options: dict[str, Any] = {
-        "tile": (TILE, TILE),
-        "photometric": "minisblack",
-        "compression": "zlib",
-        "predictor": is_real,
-        "dtype": layout.dtype,
-        "software": "napari-attnseg",
-    }
     described = description_options(path, axes, info, layout.channel_names or ())
     is_ome = described.pop("ome")
     with replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True, ome=is_ome) as writer:
@@ -72,7 +63,18 @@ def write_pyramid(
             # outside OME-TIFF each level says its own axes
             coarser = {"subfiletype": 1, "metadata": None if is_ome else {"axes": axes}}
             more = coarser if number else {"subifds": len(levels) - 1, **described}
-            writer.write(tiles_of(level), shape=(*outer, *level.shape[-2:]), **options, **more)
+            writer.write(tiles_of(level), shape=(*outer, *level.shape[-2:]), **_options(layout), **more)
+
+
+def _options(layout: Layout) -> dict[str, Any]:
+    return {
+        "tile": (TILE, TILE),
+        "photometric": "minisblack",
+        "compression": "zlib",
+        "predictor": np.dtype(layout.dtype).kind == "f",  # real numbers hardly shrink without
+        "dtype": layout.dtype,
+        "software": "napari-attnseg",
+    }
 
 
 def _tiles(level: Any, layout: Layout) -> Iterator[Array]:

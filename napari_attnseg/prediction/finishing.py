@@ -78,10 +78,9 @@ def finish(
         rows = store.progress.rows
         on_progress(LargeProgress(path, store.folder, stage, share, rows, rows))
 
-    with keeping(store.folder):
-        _tidy(predictor, store, layouts[PREDICTION], lambda share: tell("objects", share))
+    _tidy(predictor, store, layouts[PREDICTION], lambda share: tell("objects", share))
     as_tiff = predictor.settings.format == "tiff"
-    parts = len(layouts) * (2 if as_tiff else 1)
+    parts = len(layouts) * (1 + as_tiff)
     written = []
 
     def tell_file(number: int, share: float) -> None:
@@ -119,13 +118,9 @@ def _tidy(predictor: Predictor, store: WorkingStore, layout: Layout, on_share: C
         def on_strip(plane: int = plane) -> None:
             on_share(plane / planes)
 
-        tidy_strips(
-            Mask(store.levels(PREDICTION)[0], layout.place(plane)),
-            values,
-            min_size=settings.min_size,
-            fill_holes=settings.fill_holes,
-            on_strip=on_strip,
-        )
+        mask = Mask(store.levels(PREDICTION)[0], layout.place(plane))
+        with keeping(store.folder):
+            tidy_strips(mask, values, min_size=settings.min_size, fill_holes=settings.fill_holes, on_strip=on_strip)
     for gap in store.progress.damages:
         store.put(PREDICTION, gap.plane, 0, gap.rows, gap.columns, np.uint8(0))
 

@@ -182,7 +182,7 @@ def test_a_stopped_prediction_goes_on_and_says_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["intensities", "objects", "files"])
 def test_it_may_be_stopped_at_any_stage(tmp_path: Path, stage: str) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", smooth(300, 40))
+    tifffile.imwrite(tmp_path / "a.tif", smooth(600, 40))  # two tiles of the file that is written
     used = predictor(unet(tmp_path / "m.safetensors"), min_size=20, fill_holes=True, **SMALL)
     heard: list[str] = []
     with pytest.raises(Stopped):

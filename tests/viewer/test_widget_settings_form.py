@@ -53,7 +53,7 @@ def other_value(name: str, kind: type[BaseModel]) -> Any:
     if inner is bool:
         return not default
     if inner is int:
-        return (default or int(found.get("ge", 0))) + 1
+        return (default or 4 * int(found.get("ge", 0))) + 1  # not the smallest tile, which the overlap would not fit
     if inner is float:
         lowest, highest = found.get("ge", found.get("gt", 0)), found.get("le", found.get("lt", 10))
         return lowest + (highest - lowest) / 8
