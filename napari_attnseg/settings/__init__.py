@@ -10,6 +10,7 @@ from napari_attnseg.settings.data import DataSettings
 from napari_attnseg.settings.declared import Axes, option_name
 from napari_attnseg.settings.making import make
 from napari_attnseg.settings.model import FULL_WIDTHS, HALF_WIDTHS, ModelName, ModelSettings
+from napari_attnseg.settings.objects import ObjectSettings, Reach
 from napari_attnseg.settings.prediction import PredictionSettings
 from napari_attnseg.settings.recipes import Recipe, load_recipe, read_recipe, recipe_names, recipe_values
 from napari_attnseg.settings.run import RunSettings, fine_tuning
@@ -24,9 +25,11 @@ __all__ = [
     "LossName",
     "ModelName",
     "ModelSettings",
+    "ObjectSettings",
     "OptimiserName",
     "PrecisionName",
     "PredictionSettings",
+    "Reach",
     "Recipe",
     "RunSettings",
     "ScheduleName",

@@ -1,0 +1,167 @@
+"""Objects that touch, cut apart: a watershed on how thick an object is at each pixel and how probable.
+
+The map that is flooded is the distance to the border times the probability. A neck between two objects is a saddle of
+it, and it is the ratio of saddle and summit that decides whether the two are cut apart: so large and small objects are
+judged alike, and an elongated one, which has no neck, stays whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from skimage.measure import label
+from skimage.morphology import local_maxima, reconstruction
+from skimage.segmentation import watershed
+
+from napari_attnseg.settings import ObjectSettings
+
+Array = np.ndarray[Any, Any]
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Numbered objects, and the class of each."""
+
+    labels: Array
+    """uint16, or uint32 where there are more objects: 0 for the background, else the number of an object."""
+    classes: Array
+    """uint8 (objects + 1,): the class of each number; of 0 it is 0."""
+
+    @property
+    def count(self) -> int:
+        """How many objects there are."""
+        return len(self.classes) - 1
+
+
+def separate(
+    classes: Array,
+    probability: Mapping[int, Array] | None = None,
+    *,
+    spacing: Sequence[float] | None = None,
+    settings: ObjectSettings | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Objects:
+    """Number the objects of a plane or of a volume; those that touch are cut apart, and no object has two classes.
+
+    Parameters
+    ----------
+    classes
+        Class ids or booleans (y, x) or (z, y, x), 0 for the background.
+    probability
+        For each class that it is known of, float of the shape of `classes` in [0, 1]. Without one the shape decides.
+    spacing
+        Lengths of a pixel along each axis, in the unit of the settings' lengths. None: 1 along each axis.
+    settings
+        What is cut and what is dropped; its `reach` and `threshold` are for callers. None: the defaults.
+    should_stop
+        Asked between classes; if it says so, the other classes have no objects.
+
+    Returns
+    -------
+    Objects
+        Numbered class by class, and in each in the order in which their pixels come first.
+    """
+    settings = settings or ObjectSettings()
+    lengths = tuple(spacing) if spacing is not None else (1.0,) * classes.ndim
+    found = np.zeros(classes.shape, np.uint32)
+    of_class: list[int] = [0]
+    for number in [int(value) for value in np.unique(classes) if value]:
+        if should_stop():
+            break
+        box = _with_margin(ndimage.find_objects((classes == number).astype(np.uint8))[0], classes.shape)
+        mask = classes[box] == number
+        known = probability.get(number) if probability is not None else None
+        part = _separated(mask, None if known is None else known[box], lengths, settings)
+        part, count = _kept(part, settings.min_size / math.prod(lengths))
+        found[box][part > 0] = part[part > 0] + (len(of_class) - 1)
+        of_class += count * [number]
+    return Objects(smallest_type(found, len(of_class) - 1), np.array(of_class, np.uint8))
+
+
+def smallest_type(labels: Array, count: int) -> Array:
+    """Return labels as uint16, or as uint32 where `count` needs it."""
+    return labels.astype(np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32, copy=False)
+
+
+def degree(settings: ObjectSettings, ndim: int) -> int:
+    """Return scikit-image's number for what touches: how many axes a step may go along at once."""
+    return 1 if settings.connectivity == "sides" else ndim
+
+
+def _with_margin(box: Box, shape: tuple[int, ...]) -> Box:
+    """Add a pixel on each side, where there is one: the distance to the border counts from the background."""
+    return tuple(
+        slice(max(part.start - 1, 0), min(part.stop + 1, length)) for part, length in zip(box, shape, strict=True)
+    )
+
+
+def _separated(mask: Array, probability: Array | None, lengths: tuple[float, ...], settings: ObjectSettings) -> Array:
+    """Number the objects of one class, uint32."""
+    pieces, count = label(mask, return_num=True, connectivity=degree(settings, mask.ndim))
+    if not settings.split or count == 0:
+        return pieces.astype(np.uint32)
+    height = _height(mask, probability, lengths, settings.smoothing)
+    pixel = math.sqrt(lengths[-1] * lengths[-2])
+    # in logarithms a step is a ratio; the pixel added keeps the steps of a thin line's pixels from being such
+    steep = np.log(height + pixel)
+    flattened = reconstruction(steep + math.log(1 - settings.neck), steep)
+    summits = local_maxima(flattened, connectivity=mask.ndim) & mask
+    markers = label(summits, connectivity=mask.ndim)
+    if settings.min_distance > 0:
+        markers = _thinned(markers, height, pieces, lengths, settings.min_distance)
+    structure = ndimage.generate_binary_structure(mask.ndim, degree(settings, mask.ndim))
+    return _in_order(watershed(-steep, markers, connectivity=structure, mask=mask))
+
+
+def _height(mask: Array, probability: Array | None, lengths: tuple[float, ...], smoothing: float) -> Array:
+    """Return how thick an object is at each pixel, times how probable it is; smoothed, float64."""
+    height = ndimage.distance_transform_edt(mask, sampling=lengths)
+    if probability is not None:
+        height *= probability.astype(np.float64)
+    if smoothing > 0:
+        height = ndimage.gaussian_filter(height, [smoothing / length for length in lengths], mode="nearest")
+    return np.asarray(height * mask)
+
+
+def _thinned(markers: Array, height: Array, pieces: Array, lengths: tuple[float, ...], distance: float) -> Array:
+    """Drop the lower one of two markers of a piece that are nearer than `distance` to each other."""
+    numbers = np.arange(1, markers.max() + 1)
+    places = np.array(ndimage.maximum_position(height, markers, numbers), int).reshape(len(numbers), -1)
+    tops = height[tuple(places.T)]
+    piece = pieces[tuple(places.T)]
+    tree = cKDTree(places * np.array(lengths))
+    dropped = np.zeros(len(numbers), bool)
+    for one in np.argsort(-tops, kind="stable"):
+        if dropped[one]:
+            continue
+        for other in tree.query_ball_point(tree.data[one], distance):
+            if other != one and piece[other] == piece[one] and tops[other] <= tops[one]:
+                dropped[other] = True
+    kept = np.concatenate([[0], np.where(dropped, 0, numbers)])
+    return np.asarray(kept[markers])
+
+
+def _kept(labels: Array, min_pixels: float) -> tuple[Array, int]:
+    """Drop what is too small, and number the others from 1 on; return their count too."""
+    sizes = np.bincount(labels.ravel())
+    keep = sizes >= max(min_pixels, 1)
+    keep[:1] = False
+    numbers = np.where(keep, np.cumsum(keep), 0).astype(np.uint32)
+    return numbers[labels], int(keep.sum())
+
+
+def _in_order(labels: Array) -> Array:
+    """Number objects in the order in which their pixels come first, uint32."""
+    values, first = np.unique(labels, return_index=True)
+    rank = np.zeros(int(labels.max(initial=0)) + 1, np.uint32)
+    order = values[np.argsort(first)]
+    order = order[order > 0]
+    rank[order] = np.arange(1, len(order) + 1)
+    return rank[labels]
