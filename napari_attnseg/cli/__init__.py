@@ -8,10 +8,22 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from napari_attnseg.cli import check, compare, demo, evaluate, import_data, models, predict, recipes, serve, train
+from napari_attnseg.cli import (
+    check,
+    compare,
+    demo,
+    evaluate,
+    import_data,
+    models,
+    objects,
+    predict,
+    recipes,
+    serve,
+    train,
+)
 from napari_attnseg.errors import AttnSegError
 
-COMMANDS = (train, recipes, predict, evaluate, compare, check, import_data, models, demo, serve)
+COMMANDS = (train, recipes, predict, objects, evaluate, compare, check, import_data, models, demo, serve)
 INTERRUPTED = 130
 
 

@@ -1,7 +1,7 @@
 """Which mask belongs to which image, by their names.
 
 `cell01.tiff` has its mask in `cell01_MASK.tiff`, in the same folder. The suffix matches in any case and the two
-extensions may differ. Hidden files and what we write ourselves (`_PRED`, `_PROB`, `_ATTN`) are no images.
+extensions may differ. Hidden files and what we write ourselves (`_PRED`, `_PROB`, `_ATTN`, `_OBJECTS`) are no images.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from napari_attnseg.errors import DataError
 
 TIFF_EXTENSIONS = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
-PREDICTION, PROBABILITY, ATTENTION = "_PRED", "_PROB", "_ATTN"
-OUTPUT_SUFFIXES = (PREDICTION, PROBABILITY, ATTENTION)
+PREDICTION, PROBABILITY, ATTENTION, OBJECTS = "_PRED", "_PROB", "_ATTN", "_OBJECTS"
+OUTPUT_SUFFIXES = (PREDICTION, PROBABILITY, ATTENTION, OBJECTS)
 
 
 @dataclass(frozen=True)

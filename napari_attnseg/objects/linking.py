@@ -57,7 +57,7 @@ class Linker:
             if before is not None:
                 self._link(before, (numbers, classes), reach)
         self._remember(index, numbers, classes)
-        return numbers
+        return np.asarray(numbers)
 
     def final(self) -> tuple[Array, Array]:
         """Return the final number of each provisional one, uint32, and the class of each final number, uint8."""

@@ -79,7 +79,7 @@ def separate(
         mask = classes[box] == number
         known = probability.get(number) if probability is not None else None
         part = _separated(mask, None if known is None else known[box], lengths, settings)
-        part, count = _kept(part, settings.min_size / math.prod(lengths))
+        part, count = _kept(part, least_pixels(settings, lengths))
         found[box][part > 0] = part[part > 0] + (len(of_class) - 1)
         of_class += count * [number]
     return Objects(smallest_type(found, len(of_class) - 1), np.array(of_class, np.uint8))
@@ -87,7 +87,12 @@ def separate(
 
 def smallest_type(labels: Array, count: int) -> Array:
     """Return labels as uint16, or as uint32 where `count` needs it."""
-    return labels.astype(np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32, copy=False)
+    return np.asarray(labels.astype(np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32, copy=False))
+
+
+def least_pixels(settings: ObjectSettings, lengths: Sequence[float]) -> float:
+    """Return how many pixels an object must have; `lengths` are those of a pixel in the settings' unit."""
+    return settings.min_size if settings.unit == "pixels" else settings.min_size / math.prod(lengths)
 
 
 def degree(settings: ObjectSettings, ndim: int) -> int:
@@ -154,7 +159,7 @@ def _kept(labels: Array, min_pixels: float) -> tuple[Array, int]:
     keep = sizes >= max(min_pixels, 1)
     keep[:1] = False
     numbers = np.where(keep, np.cumsum(keep), 0).astype(np.uint32)
-    return numbers[labels], int(keep.sum())
+    return np.asarray(numbers[labels]), int(keep.sum())
 
 
 def _in_order(labels: Array) -> Array:
@@ -164,4 +169,4 @@ def _in_order(labels: Array) -> Array:
     order = values[np.argsort(first)]
     order = order[order > 0]
     rank[order] = np.arange(1, len(order) + 1)
-    return rank[labels]
+    return np.asarray(rank[labels])

@@ -63,7 +63,7 @@ class ObjectSettings(Settings):
         ge=0,
         title="Smallest object",
         description="Objects of less area (in a volume: less volume) are dropped.",
-        json_schema_extra=extra_data("of the unit", basic=True, option="min_object_size"),
+        json_schema_extra=extra_data("of the unit", basic=True),
     )
     unit: Literal["pixels", "physical"] = Field(
         "pixels",

@@ -1,0 +1,137 @@
+"""What `napari-attnseg objects` has to do: an image at a time, from masks and predictions or by a model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_attnseg.data.pairs import find_pairs, stem_of
+from napari_attnseg.errors import DataError
+from napari_attnseg.events import EventHandler, Notice
+from napari_attnseg.models.starter_models import model_path
+from napari_attnseg.settings import DataSettings, ObjectSettings, PredictionSettings
+
+if TYPE_CHECKING:
+    from napari_attnseg.objects.one_image import Result
+    from napari_attnseg.objects.sources import Source
+
+OnProgress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """An image to be done, and where its objects go."""
+
+    name: str
+    path: Path
+    do: Callable[[OnProgress, Callable[[], bool]], Result]
+
+
+def work_on_masks(
+    options: argparse.Namespace, settings: ObjectSettings, data: DataSettings, out: Path, on_event: EventHandler
+) -> list[Work]:
+    """Return the work on masks or predictions.
+
+    Raises
+    ------
+    DataError
+        There is nothing to work on, or what would be written is in the way of something.
+    """
+    from napari_attnseg.data.classes import find_classes
+    from napari_attnseg.objects.one_image import objects_of_source, objects_path
+    from napari_attnseg.objects.reading import convention_of
+    from napari_attnseg.objects.sources import find_sources
+
+    sources, notices = find_sources(options.data, options.take, images=options.images, mask_suffix=data.mask_suffix)
+    for notice in notices:
+        on_event(Notice(notice))
+    predicted = stem_of(sources[0].labels).upper().endswith("_PRED")
+    folders = [options.images, sources[0].image.parent if sources[0].image else None, sources[0].labels.parent]
+    classes = next((found for folder in folders if folder and (found := find_classes(folder))), None)
+    convention = convention_of([one.labels for one in sources], classes, data.mask_values, predicted=predicted)
+    if convention.kind == "instances":
+        on_event(Notice("These masks number their objects already; they are measured as they are."))
+
+    def do(source: Source, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
+        return objects_of_source(
+            source, convention, settings, axes=data.axes, on_progress=on_progress, should_stop=should_stop
+        )
+
+    work = []
+    for source in sources:
+        below = source.labels.parent.relative_to(options.data) if options.data.is_dir() else Path()
+        work.append(
+            Work(source.labels.name, objects_path(source.name, source.labels, out / below), partial(do, source))
+        )
+    _require_free(work, [path for one in sources for path in (one.labels, one.image) if path is not None])
+    return work
+
+
+def predicted_work(
+    options: argparse.Namespace, settings: ObjectSettings, values: PredictionSettings, out: Path
+) -> list[Work]:
+    """Return the work on images that a model is applied to.
+
+    Raises
+    ------
+    AttnSegError
+        The model cannot be used, or there is no image.
+    """
+    model = model_path(options.model)
+    from napari_attnseg.objects.finding import Stopped as Ended
+    from napari_attnseg.objects.finding import find_objects
+    from napari_attnseg.objects.geometry import Geometry
+    from napari_attnseg.objects.one_image import measured, objects_path
+    from napari_attnseg.objects.reading import read_measured
+    from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
+    from napari_attnseg.prediction.tiling import Stopped
+
+    predictor = Predictor(model, values)
+    names = predictor.convention.class_names
+
+    def do(path: Path, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
+        try:
+            found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
+        except Stopped as stop:
+            raise Ended from stop
+        geometry = Geometry.of(found.info)
+        size = (found.info.height, found.info.width)
+        objects = find_objects(
+            found.labels,
+            size,
+            geometry,
+            settings,
+            probability=found.probability,
+            name=path.name,
+            on_progress=lambda share: on_progress(0.8 + 0.15 * share),
+            should_stop=should_stop,
+        )
+        image = read_measured(path, predictor.data.axes)
+        return measured(objects, geometry, found.info, settings, names, image, stem_of(path), should_stop=should_stop)
+
+    work = []
+    for pair in find_pairs(options.data, predictor.data.mask_suffix).pairs:
+        below = pair.image.parent.relative_to(options.data) if options.data.is_dir() else Path()
+        path = objects_path(pair.name, pair.image, out / below)
+        work.append(Work(pair.image.name, path, partial(do, pair.image)))
+    if not work:
+        raise DataError(f"There are no TIFF images (.tif, .tiff) in {options.data}.")
+    _require_free(work, [])
+    return work
+
+
+def _require_free(work: list[Work], inputs: list[Path]) -> None:
+    """Refuse to write two images' objects to one file, or over what they are made of."""
+    taken: dict[str, str] = {}
+    own = {str(path.resolve()).casefold() for path in inputs}
+    for one in work:
+        key = str(one.path.resolve()).casefold()
+        if key in taken:
+            raise DataError(f"{taken[key]} and {one.name} would both be written to {one.path}; do them one by one.")
+        if key in own:
+            raise DataError(f"{one.path} is a mask and would be replaced; choose another folder with --out.")
+        taken[key] = one.name

@@ -1,0 +1,229 @@
+"""What is measured of objects, plane by plane, so that a stack need not be in memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from skimage.measure import regionprops_table
+
+from napari_attnseg.errors import DataError
+from napari_attnseg.objects.finding import Planes, Stopped
+from napari_attnseg.objects.geometry import Geometry
+from napari_attnseg.objects.separate import Objects
+from napari_attnseg.objects.table import Table
+from napari_attnseg.settings import Reach
+
+INTENSITIES = ("Mean", "Min", "Max", "SD")
+
+Array = np.ndarray[Any, Any]
+
+
+class Measuring:
+    """Takes the planes of a labelled stack in any order, each once; `table` says what was measured.
+
+    Parameters
+    ----------
+    objects
+        How many there are, and their classes.
+    geometry
+        The stack and the size of a pixel.
+    reach
+        Whether an object lies on one plane, through Z, or through time too.
+    channels
+        Names of the channels that are measured; none if there is no image.
+    """
+
+    def __init__(self, count: int, geometry: Geometry, reach: Reach, channels: Sequence[str] = ()) -> None:
+        self._count = count
+        self._geometry = geometry
+        self._reach = reach
+        self._channels = tuple(channels)
+        self.pixels = np.zeros(count + 1, np.int64)
+        self._sums = {axis: np.zeros(count + 1) for axis in "TZYX"}
+        self._first = {axis: np.full(count + 1, np.iinfo(np.int64).max) for axis in "TZYX"}
+        self._last = {axis: np.full(count + 1, -1) for axis in "TZYX"}
+        many = (len(self._channels), count + 1)
+        self._known = np.zeros(many, np.int64)
+        self._totals, self._squares = np.zeros(many), np.zeros(many)
+        self._least, self._most = np.full(many, np.inf), np.full(many, -np.inf)
+        self._shift: Array | None = None
+        self._shapes = {name: np.full(count + 1, np.nan) for name in ("Eccentricity", "Solidity", "Perimeter")}
+
+    def add(self, plane: int, labels: Array, pixels: Array | None = None) -> None:
+        """Take a plane: labels (y, x), and the image's pixels (channel, y, x) as they are stored."""
+        flat = np.flatnonzero(labels)
+        if not len(flat):
+            return
+        numbers = labels.ravel()[flat].astype(np.int64)
+        low = int(numbers.min())
+        numbers -= low
+        part = slice(low, low + int(numbers.max()) + 1)
+        counts = np.bincount(numbers)
+        self.pixels[part] += counts
+        rows, columns = np.divmod(flat, labels.shape[1])
+        place = self._geometry.place(plane)
+        for axis, values in (("Y", rows), ("X", columns)):
+            self._sums[axis][part] += np.bincount(numbers, values)
+            np.minimum.at(self._first[axis][part], numbers, values)
+            np.maximum.at(self._last[axis][part], numbers, values)
+        here = np.flatnonzero(counts) + low
+        for axis in "TZ":
+            self._sums[axis][part] += counts * float(place[axis])
+            self._first[axis][here] = np.minimum(self._first[axis][here], place[axis])
+            self._last[axis][here] = np.maximum(self._last[axis][here], place[axis])
+        if pixels is not None:
+            self._add_intensities(part, numbers, pixels.reshape(len(pixels), -1)[:, flat])
+        if not self._joins_planes:
+            self._add_shapes(labels, low)
+
+    @property
+    def _joins_planes(self) -> bool:
+        geometry = self._geometry
+        return geometry.makes_volumes(self._reach) or geometry.joins_times(self._reach)
+
+    def _add_intensities(self, part: slice, numbers: Array, values: Array) -> None:
+        if self._shift is None:  # so that large values of little spread keep their digits
+            finite = [channel[np.isfinite(channel)] for channel in values.astype(np.float64)]
+            self._shift = np.array([channel[0] if len(channel) else 0.0 for channel in finite])
+        for channel, row in enumerate(values.astype(np.float64)):
+            known = np.isfinite(row)
+            at, row = numbers[known], row[known]
+            size = part.stop - part.start
+            shifted = row - self._shift[channel]
+            self._known[channel, part] += np.bincount(at, minlength=size)
+            self._totals[channel, part] += np.bincount(at, shifted, size)
+            self._squares[channel, part] += np.bincount(at, shifted**2, size)
+            np.minimum.at(self._least[channel, part], at, row)
+            np.maximum.at(self._most[channel, part], at, row)
+
+    def _add_shapes(self, labels: Array, low: int) -> None:
+        """Measure what needs an object's outline, which lies on one plane."""
+        local = np.where(labels > 0, labels.astype(np.int64) - (low - 1), 0)
+        height, width = self._geometry.pixel_size or (1.0, 1.0)
+        square = abs(height - width) <= 1e-6 * height
+        names = ["label", "eccentricity", "solidity", *(["perimeter"] if square else [])]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of objects of a pixel or a line, which have no spread
+            found = regionprops_table(local, properties=names, spacing=(1.0, 1.0) if square else (height, width))
+        at = found["label"] + (low - 1)
+        scale = height if self._geometry.is_calibrated else 1.0
+        for name, factor in (("Eccentricity", 1.0), ("Solidity", 1.0), ("Perimeter", scale)):
+            if name.lower() in found:
+                self._shapes[name][at] = found[name.lower()] * factor
+
+    def table(self, image: str, class_names: Sequence[str]) -> Table:
+        """Return a row for each object; `class_names` are those of each object, from the first on."""
+        columns: dict[str, Any] = {
+            "Image": np.full(self._count, image, object),
+            "Object": np.arange(1, self._count + 1),
+            "Class": np.array(list(class_names), object),
+        }
+        pixels = self.pixels[1:]
+        divisor = np.maximum(pixels, 1)
+        stack = self._geometry.stack_axes
+        for axis in (axis for axis in "TZ" if axis in stack):
+            columns[f"First {axis.lower()}"] = self._first[axis][1:]
+            columns[f"Last {axis.lower()}"] = self._last[axis][1:]
+        columns |= self._sizes(pixels)
+        if "Z" in stack:
+            columns["Centre z"] = self._sums["Z"][1:] / divisor
+        columns["Centre y (px)"] = self._sums["Y"][1:] / divisor
+        columns["Centre x (px)"] = self._sums["X"][1:] / divisor
+        for title, axis in (("Left (px)", "X"), ("Top (px)", "Y")):
+            columns[title] = self._first[axis][1:]
+        for title, axis in (("Width (px)", "X"), ("Height (px)", "Y")):
+            columns[title] = self._last[axis][1:] - self._first[axis][1:] + 1
+        if not self._joins_planes:
+            unit = self._unit
+            columns["Eccentricity"] = self._shapes["Eccentricity"][1:]
+            columns["Solidity"] = self._shapes["Solidity"][1:]
+            columns[f"Perimeter ({unit})"] = self._shapes["Perimeter"][1:]
+        return Table(columns | self._intensities())
+
+    @property
+    def _unit(self) -> str:
+        return self._geometry.unit if self._geometry.is_calibrated else "px"
+
+    def _sizes(self, pixels: Array) -> dict[str, Array]:
+        """Return area or volume, and the diameter of a disc or a ball of that size; through time the mean of it."""
+        geometry, found = self._geometry, {"Pixels": pixels}
+        frames = np.ones(self._count)
+        if geometry.joins_times(self._reach):
+            frames = np.maximum(self._last["T"][1:] - self._first["T"][1:] + 1, 1)
+        volume = geometry.makes_volumes(self._reach)
+        size, unit = pixels / frames, "px"
+        measure = geometry.pixel_measure(volume)
+        if measure is not None:
+            size, unit = size * measure, geometry.unit
+            found[f"Volume ({unit}³)" if volume else f"Area ({unit}²)"] = size
+        diameter = np.cbrt(6 * size / np.pi) if volume else np.sqrt(4 * size / np.pi)
+        return found | {f"Equivalent diameter ({unit})": diameter}
+
+    def _intensities(self) -> dict[str, Array]:
+        found = {}
+        for channel, name in enumerate(self._channels):
+            known = self._known[channel, 1:]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                mean = self._totals[channel, 1:] / known
+                spread = np.sqrt(np.maximum(self._squares[channel, 1:] / known - mean**2, 0))
+            shift = self._shift[channel] if self._shift is not None else 0.0
+            least, most = self._least[channel, 1:], self._most[channel, 1:]
+            values = (mean + shift, least, most, spread)
+            for kind, row in zip(INTENSITIES, values, strict=True):
+                found[f"{kind} {name}"] = np.where(known > 0, row, np.nan)
+        return found
+
+
+def measure(
+    objects: Objects,
+    geometry: Geometry,
+    reach: Reach,
+    *,
+    image: str,
+    class_names: Sequence[str],
+    pixels: Planes | None = None,
+    channels: Sequence[str] = (),
+    on_progress: Callable[[float], None] = lambda share: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Table:
+    """Measure objects.
+
+    Parameters
+    ----------
+    objects
+        `labels` (plane, y, x).
+    geometry, reach
+        The stack, and what objects can go through.
+    image
+        The image's name, which is the first column.
+    class_names
+        Names by class id, background first.
+    pixels
+        Planes (channel, y, x) of the image, as stored; None: no intensities.
+    channels
+        A name for each channel of `pixels`.
+
+    Raises
+    ------
+    DataError
+        The image has another size than the labels.
+    Stopped
+        `should_stop` returned True.
+    """
+    measuring = Measuring(objects.count, geometry, reach, channels if pixels is not None else ())
+    for plane, labels in enumerate(objects.labels):
+        if should_stop():
+            raise Stopped
+        values = None if pixels is None else np.asarray(pixels[plane])
+        if values is not None and values.shape[-2:] != labels.shape:
+            raise DataError(
+                f"{image} has {values.shape[-2]} x {values.shape[-1]} pixels (y, x) but its objects "
+                f"{labels.shape[0]} x {labels.shape[1]}; they do not belong together."
+            )
+        measuring.add(plane, labels, values)
+        on_progress((plane + 1) / len(objects.labels))
+    names = [class_names[number] if number < len(class_names) else f"class {number}" for number in objects.classes[1:]]
+    return measuring.table(image, names)

@@ -1,0 +1,152 @@
+"""The objects of one image: found, numbered, measured and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.masks import read_mask
+from napari_attnseg.data.pairs import OBJECTS, extension_of, output_path
+from napari_attnseg.data.tiff import read_info
+from napari_attnseg.data.write import write_image
+from napari_attnseg.objects.finding import Planes, find_objects
+from napari_attnseg.objects.geometry import Geometry
+from napari_attnseg.objects.measure import measure
+from napari_attnseg.objects.reading import Image, above, read_measured, read_numbered, read_probability
+from napari_attnseg.objects.separate import Objects
+from napari_attnseg.objects.sources import Source
+from napari_attnseg.objects.table import Row, Table, summary
+from napari_attnseg.settings import ObjectSettings
+
+Array = np.ndarray[Any, Any]
+OnProgress = Callable[[float], None]
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found in one image."""
+
+    objects: Objects
+    """`labels` is (plane, y, x)."""
+    geometry: Geometry
+    like: ImageInfo
+    """The image, or the mask where there is no image: its axes and pixel size are carried over."""
+    table: Table
+    summary: list[Row]
+
+
+def objects_of_source(
+    source: Source,
+    convention: MaskConvention,
+    settings: ObjectSettings,
+    *,
+    axes: str | None = None,
+    on_progress: OnProgress = lambda share: None,
+    should_stop: ShouldStop = lambda: False,
+) -> Result:
+    """Find and measure the objects of a mask or a prediction.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, or files do not belong together.
+    SettingsError
+        The settings do not go with the image.
+    Stopped
+        `should_stop` returned True.
+    """
+    image = read_measured(source.image, axes) if source.image is not None else None
+    like = image.info if image is not None else read_info(source.labels)
+    of_image = image.info if image is not None else None
+    name = source.image.name if source.image is not None else source.labels.name
+    if convention.kind == "instances":
+        objects = read_numbered(source, of_image)
+        geometry = _geometry(like, objects.labels)
+    else:
+        classes: Planes = (read := read_mask(source.labels, convention, of_image))
+        geometry = _geometry(like, read)
+        probability = read_probability(source, geometry, convention.n_classes)
+        if settings.threshold is not None and probability is not None and convention.n_classes == 2:
+            classes = above(probability, settings.threshold)
+        objects = find_objects(
+            classes,
+            (read.shape[1], read.shape[2]),
+            geometry,
+            settings,
+            probability=probability,
+            name=name,
+            on_progress=lambda share: on_progress(0.7 * share),
+            should_stop=should_stop,
+        )
+    return measured(
+        objects,
+        geometry,
+        like,
+        settings,
+        convention.class_names,
+        image,
+        source.name,
+        lambda share: on_progress(0.7 + 0.3 * share),
+        should_stop,
+    )
+
+
+def measured(
+    objects: Objects,
+    geometry: Geometry,
+    like: ImageInfo,
+    settings: ObjectSettings,
+    class_names: tuple[str, ...],
+    image: Image | None,
+    name: str,
+    on_progress: OnProgress = lambda share: None,
+    should_stop: ShouldStop = lambda: False,
+) -> Result:
+    """Measure objects, and sum them up; `like` and `name` are the image's, else the mask's."""
+    table = measure(
+        objects,
+        geometry,
+        settings.reach,
+        image=name,
+        class_names=class_names,
+        pixels=image.planes if image is not None else None,
+        channels=image.channels if image is not None else (),
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    height, width = objects.labels.shape[1:]
+    return Result(objects, geometry, like, table, summary(table, geometry, settings.reach, (height, width), name))
+
+
+def objects_path(stem: str, like: Path, folder: Path) -> Path:
+    """Return where numbered objects go: `folder/NAME_OBJECTS.tiff`."""
+    return output_path(Path(f"{stem}{extension_of(like) or '.tiff'}"), OBJECTS, folder)
+
+
+def write_objects(path: Path, result: Result) -> None:
+    """Write numbered objects as TIFF, with the axes and the pixel size of their image.
+
+    Raises
+    ------
+    SaveError
+        The file cannot be written; what was there before is unchanged.
+    """
+    labels, like = result.objects.labels, result.like
+    if labels.shape[0] != like.n_planes:  # a stack of masks that does not say which axis it has
+        write_image(path, labels, "ZYX", like=like)
+    else:
+        write_image(path, labels.reshape(like.plane_axes_shape), like.plane_axes, like=like)
+
+
+def _geometry(like: ImageInfo, labels: Array) -> Geometry:
+    geometry = Geometry.of(like)
+    if len(labels) != geometry.n_planes:  # a stack of masks that does not say which axis it has
+        geometry = replace(geometry, stack_axes="Z", stack_shape=(len(labels),))
+    return geometry

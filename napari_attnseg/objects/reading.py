@@ -1,0 +1,144 @@
+"""Masks, probabilities and images as planes: at once where they are small, plane by plane where they are large."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_attnseg.data.classes import Classes
+from napari_attnseg.data.convention import MaskConvention, Mode, decide_convention
+from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.lazy import is_large
+from napari_attnseg.data.mask_values import distinct, read_labels, survey_masks
+from napari_attnseg.data.tiff import read_image, read_info, read_planes
+from napari_attnseg.objects.finding import Planes
+from napari_attnseg.objects.geometry import Geometry
+from napari_attnseg.objects.separate import Objects, smallest_type
+from napari_attnseg.objects.sources import Source
+
+CHUNK = 64 * 2**20  # bytes that are read at once of a large stack
+
+Array = np.ndarray[Any, Any]
+
+
+class FilePlanes:
+    """The planes (channel, y, x) of a file, some of them read at a time; cheap where they are asked for in order."""
+
+    def __init__(self, info: ImageInfo, axes: str | None = None) -> None:
+        self._info, self._axes = info, axes
+        size = info.height * info.width * info.channels * np.dtype(info.dtype).itemsize
+        self._count = max(CHUNK // max(size, 1), 1)
+        self._read: OrderedDict[int, Array] = OrderedDict()
+
+    def __getitem__(self, plane: int, /) -> Array:
+        """Return a plane.
+
+        Raises
+        ------
+        DataError
+            The pixels are damaged.
+        """
+        first = plane - plane % self._count
+        if first not in self._read:
+            self._read.clear()
+            planes = range(first, min(first + self._count, self._info.n_planes))
+            self._read[first] = read_planes(self._info.path, planes, self._axes).pixels
+        return np.asarray(self._read[first][plane - first])
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image whose intensities are measured."""
+
+    info: ImageInfo
+    planes: Planes
+    channels: tuple[str, ...]
+    """Names for the titles of columns."""
+
+
+def read_measured(path: Path, axes: str | None = None) -> Image:
+    """Open an image for its intensities.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    info = read_info(path, axes)
+    planes = FilePlanes(info, axes) if is_large(info) else read_image(path, axes).pixels
+    return Image(info, planes, channel_titles(info))
+
+
+def channel_titles(info: ImageInfo) -> tuple[str, ...]:
+    """Return the names of an image's channels as they stand in the titles of columns."""
+    if info.channels == 1:
+        return ("intensity",)
+    if info.is_rgb and info.channels == 3:
+        return ("red", "green", "blue")
+    if len(info.channel_names) == info.channels == len(set(info.channel_names)):
+        return info.channel_names
+    return tuple(f"channel {number + 1}" for number in range(info.channels))
+
+
+def convention_of(paths: Sequence[Path], classes: Classes | None, mode: Mode, *, predicted: bool) -> MaskConvention:
+    """Decide what the values of masks, or of predictions, mean; predictions never hold numbered objects.
+
+    Raises
+    ------
+    DataError
+        The values contradict each other or the classes.
+    """
+    survey = survey_masks(paths)
+    several = len({value for one in survey.values() for value in one.non_zero}) > 1
+    return decide_convention(survey, classes, "classes" if predicted and several and mode == "auto" else mode)
+
+
+def read_numbered(source: Source, like: ImageInfo | None) -> Objects:
+    """Read a mask of numbered objects; the numbers are made to follow each other, in their order.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or has another size than its image.
+    """
+    labels, _ = read_labels(source.labels, like)
+    values = distinct(labels)
+    values = values[values > 0]
+    numbers = np.searchsorted(values, labels).astype(np.uint32) + 1
+    numbers[labels == 0] = 0
+    return Objects(smallest_type(numbers, len(values)), np.array([0] + len(values) * [1], np.uint8))
+
+
+def read_probability(source: Source, geometry: Geometry, n_classes: int) -> Planes | None:
+    """Open the probability of a prediction; None if there is none, or it is of other classes than the masks show.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or has other planes than the prediction.
+    """
+    if source.probability is None:
+        return None
+    info = read_info(source.probability)
+    geometry.require_like(Geometry.of(info), source.labels.name, source.probability.name)
+    if info.channels not in (1, n_classes) or (info.channels == 1 and n_classes > 2):
+        return None
+    return FilePlanes(info) if is_large(info) else read_image(source.probability).pixels
+
+
+def above(probability: Planes, threshold: float) -> Planes:
+    """Return planes of class ids where the probability of the one class is above a threshold."""
+    return _Converted(probability, lambda plane: (plane[0] > threshold).astype(np.uint8))
+
+
+class _Converted:
+    def __init__(self, planes: Planes, convert: Callable[[Array], Array]) -> None:
+        self._planes, self._convert = planes, convert
+
+    def __getitem__(self, plane: int, /) -> Array:
+        return self._convert(np.asarray(self._planes[plane]))

@@ -1,0 +1,152 @@
+"""Which files hold the masks or predictions that objects are made of, and which images belong to them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_attnseg.data.pairs import (
+    PREDICTION,
+    PROBABILITY,
+    PairListing,
+    extension_of,
+    find_pairs,
+    output_path,
+    stem_of,
+)
+from napari_attnseg.errors import DataError
+
+Take = Literal["masks", "predictions"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A mask or a prediction, and what belongs to it."""
+
+    labels: Path
+    image: Path | None
+    """None: it was not found, so that no intensities are measured."""
+    probability: Path | None = None
+    """NAME_PROB.tiff beside a prediction."""
+    name: str = ""
+    """The image's name without its extension."""
+
+
+def find_sources(
+    data: Path, take: Take | None = None, *, images: Path | None = None, mask_suffix: str = "_MASK"
+) -> tuple[list[Source], list[str]]:
+    """List the masks or predictions of a folder and its sub-folders, or one of them.
+
+    Parameters
+    ----------
+    data
+        A folder, or a mask, a prediction, or an image that has a mask.
+    take
+        What is taken where a folder holds both; None: masks, else predictions.
+    images
+        The folder of the images, where they do not lie beside; found by name, and by sub-folder where names repeat.
+    mask_suffix
+        What names a mask.
+
+    Returns
+    -------
+    tuple
+        The sources by path, and what the user should know, a sentence each.
+
+    Raises
+    ------
+    DataError
+        There is nothing to take, or `images` is no folder.
+    """
+    data = Path(data)
+    if images is not None and not images.is_dir():
+        raise DataError(f"{images} is no folder; give the folder that holds the images with --images.")
+    if not data.is_dir() and _ends(data, PREDICTION) and data.is_file():
+        masks, predictions = [], [data]
+    else:
+        listing = find_pairs(data, mask_suffix)
+        masks = _masks(listing)
+        predictions = sorted(_predictions(data)) if data.is_dir() else []
+    taken = take or ("masks" if masks else "predictions")
+    notices = []
+    if masks and predictions and take is None:
+        notices.append(
+            f"{data} holds {len(masks)} masks and {len(predictions)} predictions; the masks are taken "
+            "(--take predictions takes the others)."
+        )
+    chosen = masks if taken == "masks" else predictions
+    if not chosen:
+        wanted = f"masks (NAME{mask_suffix}.tiff)" if taken == "masks" else f"predictions (NAME{PREDICTION}.tiff)"
+        both = f"masks (NAME{mask_suffix}.tiff) and no predictions (NAME{PREDICTION}.tiff)" if take is None else wanted
+        raise DataError(f"There are no {both} in {data}; to find objects in images, give a model with --model.")
+    known = _images_by_name(images, mask_suffix) if images is not None else {}
+    suffix = mask_suffix if taken == "masks" else PREDICTION
+    found = [_source(path, suffix, data, images, known, mask_suffix) for path in chosen]
+    without = sum(one.image is None for one in found)
+    if without:
+        hint = "" if images is not None else "; --images names the folder that holds them"
+        notices.append(f"The images of {without} of {len(found)} {taken} were not found, so that no intensities "
+                       f"are measured in them{hint}.")  # fmt: skip
+    return found, notices
+
+
+def _masks(listing: PairListing) -> list[Path]:
+    for conflict in listing.conflicts:
+        if conflict.has_mask:
+            raise DataError(conflict.message)
+    return sorted([*(pair.mask for pair in listing.annotated if pair.mask is not None), *listing.unpaired_masks])
+
+
+def _predictions(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and _ends(path, PREDICTION) and path.is_file():
+            yield path
+
+
+def _ends(path: Path, suffix: str) -> bool:
+    return bool(extension_of(path)) and stem_of(path).lower().endswith(suffix.lower())
+
+
+def _images_by_name(folder: Path, mask_suffix: str) -> dict[str, list[Path]]:
+    found = defaultdict(list)
+    for pair in find_pairs(folder, mask_suffix).pairs:
+        found[pair.name].append(pair.image)
+    return found
+
+
+def _source(
+    labels: Path, suffix: str, data: Path, images: Path | None, known: dict[str, list[Path]], mask_suffix: str
+) -> Source:
+    stem = stem_of(labels)[: -len(suffix)]
+    image = _image(labels, stem, data, images, known, mask_suffix)
+    probability = output_path(labels.with_name(stem + extension_of(labels)), PROBABILITY, labels.parent)
+    has_probability = suffix == PREDICTION and probability.is_file()
+    return Source(labels, image, probability if has_probability else None, stem)
+
+
+def _image(
+    labels: Path, stem: str, data: Path, images: Path | None, known: dict[str, list[Path]], mask_suffix: str
+) -> Path | None:
+    """Find the image beside, else below `images`: at the same place in it, else the only one of the name."""
+    if images is None:
+        beside = [
+            path
+            for path in sorted(labels.parent.iterdir())
+            if extension_of(path) and stem_of(path).casefold() == stem.casefold() and path.is_file()
+        ]
+        return beside[0] if beside else None
+    candidates = known.get(stem, [])
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    place = labels.parent.relative_to(data) if data.is_dir() else Path()
+    same = [path for path in candidates if path.parent == images / place]
+    if len(same) == 1:
+        return same[0]
+    raise DataError(
+        f"{len(candidates)} images below {images} are named {stem}, so that it is not clear which one "
+        f"{labels.name} belongs to; give a folder with one of them."
+    )

@@ -1,0 +1,134 @@
+"""Tables of objects, and a summary of each image, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_attnseg.data.atomic import write_bytes
+from napari_attnseg.objects.geometry import MILLIMETRES, Geometry
+from napari_attnseg.settings import Reach
+
+Array = np.ndarray[Any, Any]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length by their titles, in order; units stand in the titles."""
+
+    columns: dict[str, Array]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles of the columns."""
+        return tuple(self.columns)
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Return all rows one after the other; a column that a table has not is NaN there, and each stays near its place.
+
+    Tables of images with different units have different titles, so that no column mixes units.
+    """
+    titles: list[str] = []
+    for table in tables:
+        at = 0
+        for title in table.titles:
+            if title in titles:
+                at = titles.index(title) + 1
+            else:
+                titles.insert(at, title)
+                at += 1
+    columns = {}
+    for title in titles:
+        parts = [table.columns.get(title, np.full(len(table), np.nan)) for table in tables]
+        columns[title] = np.concatenate([part.astype(object) for part in parts])
+    return Table(columns)
+
+
+def write_table(path: Path, table: Table) -> None:
+    """Write a CSV file at once, in UTF-8 with the mark by which Excel knows it; what is not known is left empty.
+
+    Raises
+    ------
+    SaveError
+        The file cannot be written; what was there before is unchanged.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.titles)
+    writer.writerows(zip(*([shown(value) for value in column] for column in table.columns.values()), strict=True))
+    write_bytes(path, text.getvalue().encode("utf-8-sig"))
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is written: fractions with six digits, '' for what is not known."""
+    if isinstance(value, float | np.floating):
+        return "" if not np.isfinite(value) else f"{value:.6g}"
+    return str(value)
+
+
+def summary(table: Table, geometry: Geometry, reach: Reach, size: tuple[int, int], image: str) -> list[Row]:
+    """Return what an image's objects come to: a row for all of them, and one for each class where there are several.
+
+    Parameters
+    ----------
+    table
+        As `measure` made it.
+    geometry, reach
+        As they were measured.
+    size
+        Rows and columns of a plane.
+    image
+        The image's name; there is a row for it also where it has no object.
+    """
+    classes = np.unique(table.columns["Class"].astype(str)) if len(table) else np.array([], str)
+    rows = [_row(table, np.ones(len(table), bool), geometry, reach, size, image, "all")]
+    if len(classes) > 1:
+        for name in classes:
+            at = table.columns["Class"].astype(str) == name
+            rows.append(_row(table, at, geometry, reach, size, image, str(name)))
+    return rows
+
+
+def _row(
+    table: Table, at: Array, geometry: Geometry, reach: Reach, size: tuple[int, int], image: str, name: str
+) -> Row:
+    volume = geometry.makes_volumes(reach)
+    kind = "volume" if volume else "area"
+    pixels = table.columns["Pixels"][at]
+    whole = size[0] * size[1] * geometry.n_planes
+    row: Row = {"Image": image, "Class": name, "Objects": int(at.sum())}
+    row |= {"Mean size (px)": _mean(pixels), "Total size (px)": int(pixels.sum())}
+    row["Covered (%)"] = 100 * float(pixels.sum()) / max(whole, 1)
+    physical = next((title for title in table.titles if title.startswith(("Area (", "Volume ("))), None)
+    per_pixel = geometry.pixel_measure(volume)
+    if physical is not None and per_pixel is not None:
+        power = "³" if volume else "²"
+        values = table.columns[physical][at]
+        row[f"Mean {kind} ({geometry.unit}{power})"] = _mean(values)
+        row[f"Total {kind} ({geometry.unit}{power})"] = float(pixels.sum()) * per_pixel
+        factor = MILLIMETRES.get(geometry.unit)
+        if factor is not None:
+            row[f"Objects per mm{power}"] = int(at.sum()) / (whole * per_pixel * factor ** (3 if volume else 2))
+    else:
+        row["Objects per megapixel"] = 1e6 * int(at.sum()) / max(whole, 1)
+    return row
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """Return rows as a table; a value that a row has not is NaN."""
+    return joined([Table({title: np.array([value], object) for title, value in row.items()}) for row in rows])
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean()) if len(values) else float("nan")
