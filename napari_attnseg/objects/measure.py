@@ -115,7 +115,7 @@ class Measuring:
                 self._shapes[name][at] = found[name.lower()] * factor
 
     def table(self, image: str, class_names: Sequence[str]) -> Table:
-        """Return a row for each object; `class_names` are those of each object, from the first on."""
+        """Return a row for each object that has pixels; `class_names` are those of each number from 1 on."""
         columns: dict[str, Any] = {
             "Image": np.full(self._count, image, object),
             "Object": np.arange(1, self._count + 1),
@@ -141,7 +141,8 @@ class Measuring:
             columns["Eccentricity"] = self._shapes["Eccentricity"][1:]
             columns["Solidity"] = self._shapes["Solidity"][1:]
             columns[f"Perimeter ({unit})"] = self._shapes["Perimeter"][1:]
-        return Table(columns | self._intensities())
+        there = pixels > 0  # numbers that were edited away have no row
+        return Table({title: column[there] for title, column in (columns | self._intensities()).items()})
 
     @property
     def _unit(self) -> str:

@@ -111,7 +111,7 @@ def _separated(mask: Array, probability: Array | None, lengths: tuple[float, ...
     """Number the objects of one class, uint32."""
     pieces, count = label(mask, return_num=True, connectivity=degree(settings, mask.ndim))
     if not settings.split or count == 0:
-        return pieces.astype(np.uint32)
+        return np.asarray(pieces.astype(np.uint32))
     height = _height(mask, probability, lengths, settings.smoothing)
     pixel = math.sqrt(lengths[-1] * lengths[-2])
     # in logarithms a step is a ratio; the pixel added keeps the steps of a thin line's pixels from being such

@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 _NAME = "napari_attnseg_dock"  # a property of the docks' widgets
-_ORDER = ("Annotate", "Train", "Predict")
+_ORDER = ("Annotate", "Train", "Predict", "Objects")
 
 
 def tab_with_others(dock: QWidget, viewer: Viewer, name: str) -> None:
@@ -18,7 +18,7 @@ def tab_with_others(dock: QWidget, viewer: Viewer, name: str) -> None:
     Parameters
     ----------
     name
-        'Annotate', 'Train' or 'Predict': what its tab says, and its place among the others.
+        'Annotate', 'Train', 'Predict' or 'Objects': what its tab says, and its place among the others.
     """
     dock.setProperty(_NAME, name)
     window = viewer.window._qt_window

@@ -1,0 +1,305 @@
+"""The Objects dock: the mask or the prediction of the shown image as single objects, and a table of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import napari.viewer
+import numpy as np
+from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from napari_attnseg.data.pairs import stem_of
+from napari_attnseg.errors import AttnSegError
+from napari_attnseg.settings import ObjectSettings
+from napari_attnseg.viewer.docking import tab_with_others
+from napari_attnseg.viewer.object_sources import Kind, labels_of, probability_of, shown_image, sources_of
+from napari_attnseg.viewer.object_work import Asked, Found
+from napari_attnseg.viewer.objects_layer import ObjectsLayer
+from napari_attnseg.viewer.objects_run import ObjectsRun
+from napari_attnseg.viewer.session import session_of
+from napari_attnseg.viewer.widgets.elided_box import ElidedBox
+from napari_attnseg.viewer.widgets.folded import folded
+from napari_attnseg.viewer.widgets.object_options import ObjectOptions
+from napari_attnseg.viewer.widgets.object_progress import ObjectProgress
+from napari_attnseg.viewer.widgets.object_table import ObjectTable, ObjectView
+from napari_attnseg.viewer.widgets.scrolled import scrolled
+
+KEPT = 256 << 20  # bytes of numbered objects that are kept for leafing back
+SETTLE = 50  # milliseconds after layers have changed
+_NAMES: dict[Kind, str] = {"mask": "the mask", "prediction": "the prediction"}
+_NOTHING = "Open an image first, and paint a mask or predict it; then its objects can be counted and measured."
+_HIDDEN = ("Image",)
+
+
+class ObjectsDock(QWidget):
+    """Separates and measures objects, and links the table of them to their layer."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.session = session_of(viewer)
+        self.run = ObjectsRun(self.session)
+        self.layer = ObjectsLayer(self.session.viewer)
+        self.found: Found | None = None
+        """What the table shows."""
+        self._image: Path | None = None
+        self._kept: OrderedDict[Path, Found] = OrderedDict()
+        self._make_widgets()
+        self._lay_out()
+        self._connect()
+        self._on_image()
+        tab_with_others(self, self.session.viewer, "Objects")
+
+    def _make_widgets(self) -> None:
+        self.source_box = ElidedBox("What objects are made of")
+        self.source_box.setToolTip("The mask or the prediction of the image that is shown; neither is changed.")
+        self.options = ObjectOptions()
+        self.separate_button = QPushButton("Separate objects")
+        self.measure_button = QPushButton("Measure")
+        self.progress = ObjectProgress()
+        self.table = ObjectTable(self)
+        self.view = ObjectView(self.table)
+        self.only_box = QCheckBox("Show only the chosen one")
+        self.only_box.setToolTip("Show the object that is chosen in the table without the others.")
+        self.save_button = QPushButton("Save table…")
+        self.save_button.setToolTip("Write the table as a CSV file, which spreadsheets open.")
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE)
+
+    def _lay_out(self) -> None:
+        layout = scrolled(self)
+        source, buttons, below = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        source.addWidget(QLabel("Objects of"))
+        source.addWidget(self.source_box, 1)
+        buttons.addWidget(self.separate_button, 1)
+        buttons.addWidget(self.measure_button)
+        below.addWidget(self.only_box, 1)
+        below.addWidget(self.save_button)
+        layout.addLayout(source)
+        layout.addLayout(buttons)
+        layout.addWidget(folded("How objects are told apart", self.options))
+        layout.addWidget(self.progress)
+        layout.addWidget(self.view, 1)
+        layout.addLayout(below)
+
+    def _connect(self) -> None:
+        session = self.session
+        self.separate_button.clicked.connect(self.separate)
+        self.measure_button.clicked.connect(self.measure)
+        self.progress.stopAsked.connect(self.run.stop)
+        self.view.chosen.connect(self._on_row)
+        self.layer.picked.connect(self.view.choose)
+        self.only_box.toggled.connect(self.layer.show_only_chosen)
+        self.save_button.clicked.connect(self._save)
+        self.run.progressed.connect(self.progress.setProgress)
+        self.run.found.connect(self._on_found)
+        self.run.failed.connect(self.progress.setIdle)
+        session.shown_changed.connect(self._on_image)
+        session.closing.connect(self._close)
+        session.viewer.layers.events.connect(self._on_layers)
+        self._settle.timeout.connect(self._on_image)
+
+    # What can be done
+
+    @property
+    def kind(self) -> Kind | None:
+        """What objects are made of: the mask or the prediction."""
+        found = self.source_box.currentData()
+        return found if found in ("mask", "prediction") else None
+
+    def _on_layers(self, event: object) -> None:
+        if getattr(event, "type", "") in ("inserted", "removed", "name", "visible"):
+            self._settle.start()
+
+    def _on_image(self) -> None:
+        """Offer what there is of the image that is worked on now, and show its objects if they are known."""
+        image = shown_image(self.session)
+        sources = sources_of(self.session, image)
+        before = self.kind
+        self.source_box.clear()
+        for kind in sources:
+            self.source_box.addItem(_NAMES[kind], kind)
+        if before in sources:
+            self.source_box.setCurrentIndex(sources.index(before))
+        if image != self._image:
+            self._leave()
+            self._image = image
+            self._show_units()
+            kept = self._kept.get(image) if image is not None else None
+            self._show(kept)
+        self._show_state()
+
+    def _show_units(self) -> None:
+        mask = self.session.mask
+        info = mask.editing.document.info if mask is not None else None
+        if info is None:
+            self.options.setImage("", None, None, stack=self._stack_length() > 1)
+            return
+        from napari_attnseg.objects.geometry import Geometry
+
+        geometry = Geometry.of(info)
+        unit = geometry.unit if geometry.is_calibrated else ""
+        area, volume = geometry.pixel_measure(False), geometry.pixel_measure(True)
+        self.options.setImage(unit, area, volume, stack=geometry.makes_volumes("z"))
+
+    def _stack_length(self) -> int:
+        shown = self.session.display.shown
+        layer = shown.images[0] if shown is not None and shown.images else None
+        return int(layer.data.shape[0]) if layer is not None and not layer.multiscale and layer.ndim > 2 else 1
+
+    def _show_state(self) -> None:
+        ready = self.source_box.count() > 0
+        busy = self.run.is_busy
+        numbered = self._is_numbered()
+        self.source_box.setEnabled(ready)
+        self.separate_button.setEnabled(ready and not busy and not numbered)
+        self.measure_button.setEnabled(ready and not busy)
+        tip = "This mask numbers its objects already: press Measure." if numbered else (
+            "Cut touching objects apart, number all of them in a layer of their own, and measure them."
+        )  # fmt: skip
+        self.separate_button.setToolTip(tip if ready else _NOTHING)
+        self.measure_button.setToolTip(
+            "Measure what is in the layer of objects now, after you have corrected it by hand.\n"
+            "Without such a layer, what touches counts as one object."
+            if ready
+            else _NOTHING
+        )
+        self.save_button.setEnabled(self.found is not None and len(self.found.table) > 0)
+        self.only_box.setEnabled(self.found is not None)
+        if not busy and self.found is None:
+            self.progress.setIdle("" if ready else _NOTHING)
+
+    def _is_numbered(self) -> bool:
+        mask = self.session.mask
+        return self.kind == "mask" and mask is not None and mask.editing.document.counts_objects
+
+    # Doing it
+
+    def separate(self) -> None:
+        """Cut touching objects apart and measure them, in the background."""
+        self._start(self.options.value(), fresh=True)
+
+    def measure(self) -> None:
+        """Measure what is in the layer of objects, else what is connected, in the background."""
+        self._start(self.options.value().model_copy(update={"split": False}), fresh=False)
+
+    def _start(self, settings: ObjectSettings, *, fresh: bool) -> None:
+        image, kind = self._image, self.kind
+        if image is None or kind is None:
+            return
+        shown = None if fresh else self.layer.labels(image)
+        labels = labels_of(self.session, image, kind) if shown is None else np.array(shown)
+        if labels is None or not labels.any():
+            show_info(f"There is nothing in {_NAMES[kind]} of {image.name} yet.")
+            return
+        mask, folder = self.session.mask, self.session.folder
+        own = mask is not None and mask.editing.document.image == image
+        asked = Asked(
+            image,
+            folder.choices.axes if folder is not None else None,
+            mask.editing.document.info if mask is not None and own else None,
+            labels,
+            self._known_classes(labels, shown is not None),
+            probability_of(self.session, image) if kind == "prediction" and settings.split else None,
+            folder.classes.names if folder is not None else ("background", "object"),
+            settings,
+        )
+        self.progress.setProgress(0.0)
+        self.run.start(asked)
+        self._show_state()
+
+    def _known_classes(self, labels: np.ndarray, from_layer: bool) -> np.ndarray | None:
+        """Return the class of each number where the labels are numbers of objects."""
+        from napari_attnseg.viewer.object_work import classes_of_numbers
+
+        if from_layer:
+            known = self.found.classes if self.found is not None else np.zeros(0, np.uint8)
+            return classes_of_numbers(labels, known)
+        return classes_of_numbers(labels, np.zeros(0, np.uint8)) if self._is_numbered() else None
+
+    def _on_found(self, found: Found) -> None:
+        self._kept[found.image] = found
+        self._kept.move_to_end(found.image)
+        while len(self._kept) > 1 and sum(one.labels.nbytes for one in self._kept.values()) > KEPT:
+            self._kept.popitem(last=False)
+        if found.image == self._image:
+            self._show(found)
+        self._show_state()
+
+    # What is shown
+
+    def _show(self, found: Found | None) -> None:
+        self.found = found
+        if found is None:
+            self.view.setColumns({})
+            return
+        self.layer.show(found.image, found.labels)
+        self.layer.show_only_chosen(self.only_box.isChecked())
+        hidden = {*_HIDDEN, *(() if len(set(found.table.columns["Class"])) > 1 else ("Class",))}
+        self.view.setColumns({title: column for title, column in found.table.columns.items() if title not in hidden})
+        self.progress.setIdle(_words(found))
+
+    def _leave(self) -> None:
+        """Keep what was done by hand on the layer of the image that is left."""
+        self.run.stop()
+        found = self.found
+        labels = self.layer.labels(found.image) if found is not None else None
+        if found is not None and labels is not None and found.image in self._kept:
+            from dataclasses import replace
+
+            self._kept[found.image] = replace(found, labels=labels)
+        self.layer.hide()
+
+    def _on_row(self, number: int) -> None:
+        values = self.table.values(number)
+        centre = [values["Centre y (px)"], values["Centre x (px)"]]
+        if "First t" in values or "First z" in values:
+            layer = self.layer.layer
+            names = [str(name) for name in layer.axis_labels[:-2]] if layer is not None else []
+            middle = {name: (values.get(f"First {name}", 0) + values.get(f"Last {name}", 0)) // 2 for name in names}
+            centre = [*(middle[name] for name in names), *centre]
+        self.layer.choose(number, tuple(float(value) for value in centre))
+
+    def _save(self) -> None:
+        found = self.found
+        if found is None:
+            return
+        start = found.image.with_name(f"{stem_of(found.image)}_objects.csv")
+        name, _ = QFileDialog.getSaveFileName(self, "Save table", str(start), "Tables (*.csv)")
+        if name:
+            self.save_table(Path(name))
+
+    def save_table(self, path: Path) -> None:
+        """Write the table; a problem is told."""
+        from napari_attnseg.objects.table import write_table
+
+        found = self.found
+        if found is None:
+            return
+        path = path if path.suffix else path.with_suffix(".csv")
+        try:
+            write_table(path, found.table)
+        except AttnSegError as error:
+            show_warning(str(error))
+            return
+        self.progress.setIdle(f"Saved {path.name}.")
+
+    def _close(self) -> None:
+        self._settle.stop()
+        self.run.stop()
+        self.layer.close()
+        self.session.viewer.layers.events.disconnect(self._on_layers)
+
+
+def _words(found: Found) -> str:
+    """Say how many objects there are, and how large they are."""
+    count = len(found.table)
+    if not count:
+        return "No objects: all of them are smaller than what is dropped."
+    title = found.size_title
+    kind, unit = ("size", "px") if title == "Pixels" else (title.split(" (")[0].lower(), title.split("(")[1][:-1])
+    mean = float(np.mean(found.table.columns[title]))
+    return f"{count} object{'s' * (count != 1)}, mean {kind} {mean:.4g} {unit}"
