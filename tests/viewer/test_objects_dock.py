@@ -1,0 +1,234 @@
+"""Objects in the viewer: separated, measured, chosen in the table and on the image, corrected, saved."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from napari.layers import Labels
+from qtpy.QtCore import QPoint, Qt
+
+from napari_attnseg.viewer.objects import ObjectsDock
+from tests.viewer.canvas import stroke, until
+from tests.viewer.docked import Docks, click, disc_folder, labels, make_dock, make_docks, opened, ours, predicted, use
+
+
+def touching(folder: Path, count: int = 2, planes: int = 0) -> Path:
+    """Fill a folder with images of 64 x 96 pixels of 0.5 µm: two discs that touch, and one apart."""
+    folder.mkdir()
+    rows, columns = np.indices((64, 96))
+    found = np.zeros((64, 96), bool)
+    for y, x, radius in ((30, 20, 11), (30, 38, 11), (20, 75, 8)):
+        found |= (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+    image = np.clip(40 + 150 * found + 10 * (columns > 60), 0, 255).astype(np.uint8)
+    mask = found.astype(np.uint8) * 255
+    options: dict[str, Any] = {"imagej": True, "resolution": (2, 2), "metadata": {"unit": "um"}}
+    if planes:
+        image, mask = (np.repeat(part[None], planes, 0) for part in (image, mask))
+        options["metadata"] = {"unit": "um", "axes": "ZYX", "spacing": 1.0}
+    for number in range(count):
+        tifffile.imwrite(folder / f"cells{number}.tif", image, **options)
+        tifffile.imwrite(folder / f"cells{number}_MASK.tif", mask, **options)
+    return folder
+
+
+def with_objects(viewer: Any, qtbot: Any, folder: Path) -> ObjectsDock:
+    """Open a folder with both docks, the objects in front."""
+    opened(make_dock(viewer, qtbot), qtbot, folder)
+    dock = ObjectsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Objects", area="right")
+    until(qtbot, lambda: dock.separate_button.isEnabled() or dock.measure_button.isEnabled())
+    return dock
+
+
+def pressed(dock: ObjectsDock, qtbot: Any, button: Any) -> None:
+    """Press a button and wait for what comes of it."""
+    before = dock.found
+    click(qtbot, button)
+    until(qtbot, lambda: not dock.run.is_busy and dock.found is not before)
+
+
+def cell(dock: ObjectsDock, row: int, title: str) -> str:
+    column = next(i for i, name in enumerate(dock.table.titles) if name == title)
+    return str(dock.table.data(dock.table.index(row, column)))
+
+
+def test_touching_objects_are_separated_measured_and_linked(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    folder = touching(tmp_path / "cells")
+    dock = with_objects(viewer, qtbot, folder)
+    mask = dock.session.mask.editing.labels.copy()
+    pressed(dock, qtbot, dock.separate_button)
+    assert dock.table.rowCount() == 3
+    assert np.array_equal(dock.session.mask.editing.labels, mask), "the mask is not touched"
+    (layer,) = ours(viewer, "objects")
+    assert isinstance(layer, Labels)
+    assert layer.name == "cells0 objects"
+    assert set(np.unique(layer.data)) == {0, 1, 2, 3}
+    assert "mean area" in dock.progress.line.text()
+    assert "µm²" in dock.progress.line.text()
+    area = float(cell(dock, 0, "Area (µm²)"))
+    assert area == pytest.approx(int(cell(dock, 0, "Pixels")) / 4, rel=1e-3)
+    assert "Class" not in dock.table.titles
+    assert "Mean intensity" in dock.table.titles
+
+    _a_row_moves_the_image(dock, qtbot, layer)
+    _a_click_on_the_image_marks_the_row(dock, qtbot, layer)
+    _columns_are_sorted(dock, qtbot)
+    _a_correction_by_hand_is_measured(dock, qtbot, layer)
+    _the_table_is_written(dock, tmp_path)
+
+
+def _a_row_moves_the_image(dock: ObjectsDock, qtbot: Any, layer: Any) -> None:
+    row = dock.table.row_of(int(layer.data[20, 75]))
+    assert row is not None
+    place = dock.view.visualRect(dock.table.index(row, 0)).center()
+    qtbot.mouseClick(dock.view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(place))
+    assert layer.selected_label == layer.data[20, 75]
+    centre = dock.session.viewer.scene.camera.center[-2:]
+    assert centre == pytest.approx((20 * 0.5, 75 * 0.5), abs=0.3)
+
+
+def _a_click_on_the_image_marks_the_row(dock: ObjectsDock, qtbot: Any, layer: Any) -> None:
+    viewer = dock.session.viewer
+    dock.session.mask.layer.mode = "pan_zoom"
+    viewer.reset_view()
+    qtbot.wait(50)
+    stroke(qtbot, viewer, [(30 * 0.5, 15 * 0.5)])
+    assert dock.table.number(dock.view.currentIndex().row()) == layer.data[30, 15]
+    assert layer.selected_label == layer.data[30, 15]
+    layer.selected_label = int(layer.data[30, 45])  # as napari's own picker does
+    assert dock.table.number(dock.view.currentIndex().row()) == layer.data[30, 45]
+
+
+def _columns_are_sorted(dock: ObjectsDock, qtbot: Any) -> None:
+    chosen = dock.table.number(dock.view.currentIndex().row())
+    column = dock.table.titles.index("Pixels")
+    dock.view.sortByColumn(column, Qt.SortOrder.DescendingOrder)
+    sizes = [int(cell(dock, row, "Pixels")) for row in range(3)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert dock.table.number(dock.view.currentIndex().row()) == chosen, "the choice goes along"
+
+
+def _a_correction_by_hand_is_measured(dock: ObjectsDock, qtbot: Any, layer: Any) -> None:
+    one, other = int(layer.data[30, 15]), int(layer.data[30, 45])
+    joined = layer.data.copy()
+    joined[joined == other] = one
+    layer.data = joined
+    pressed(dock, qtbot, dock.measure_button)
+    assert dock.table.rowCount() == 2
+    assert dock.table.row_of(other) is None
+
+
+def _the_table_is_written(dock: ObjectsDock, tmp_path: Path) -> None:
+    dock.save_table(tmp_path / "table")
+    text = (tmp_path / "table.csv").read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 2
+    assert rows[0]["Image"] == "cells0"
+    assert float(rows[0]["Area (µm²)"]) > 0
+
+
+def test_another_image_has_objects_of_its_own(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    dock = with_objects(viewer, qtbot, touching(tmp_path / "cells"))
+    pressed(dock, qtbot, dock.measure_button)  # without a layer of objects: what touches is one
+    assert dock.table.rowCount() == 2
+    first, second = (pair.image for pair in dock.session.folder.pairs)
+    edited = ours(viewer, "objects")[0].data.copy()
+    edited[0, 0] = 9
+    ours(viewer, "objects")[0].data = edited
+    dock.session.show(second)
+    until(qtbot, lambda: dock.session.shown == second and not ours(viewer, "objects"))
+    assert dock.table.rowCount() == 0
+    assert not dock.save_button.isEnabled()
+    dock.session.show(first)
+    until(qtbot, lambda: dock.table.rowCount() == 2)
+    assert ours(viewer, "objects")[0].data[0, 0] == 9, "what was corrected by hand comes again"
+
+
+def test_a_volume_is_measured_through_its_planes(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    dock = with_objects(viewer, qtbot, touching(tmp_path / "cells", 1, planes=4))
+    assert dock.options.stack_box.isVisibleTo(dock.options)
+    pressed(dock, qtbot, dock.separate_button)
+    assert dock.table.rowCount() == 3
+    assert "Volume (µm³)" in dock.table.titles
+    assert ours(viewer, "objects")[0].data.shape == (4, 64, 96)
+    dock.options.stack_box.setCurrentIndex(1)
+    pressed(dock, qtbot, dock.separate_button)
+    assert dock.table.rowCount() == 12
+    assert "Area (µm²)" in dock.table.titles
+    number = int(ours(viewer, "objects")[0].data[3, 20, 75])
+    dock.view.chosen.emit(number)
+    assert viewer.dims.current_step[0] == 3
+
+
+def test_units_keep_what_is_meant(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    dock = with_objects(viewer, qtbot, touching(tmp_path / "cells", 1))
+    options = dock.options
+    options.size_box.setValue(240)
+    options.apart_box.setValue(10)
+    options.unit_box.setCurrentIndex(1)
+    assert options.size_box.text() == "60.00 µm²"
+    assert options.apart_box.text() == "5.00 µm"
+    pressed(dock, qtbot, dock.separate_button)
+    assert dock.table.rowCount() == 2, "the disc of 200 pixels is dropped"
+    options.unit_box.setCurrentIndex(0)
+    assert (options.size_box.text(), options.apart_box.text()) == ("240 px", "10 px")
+
+
+def test_without_anything_to_measure_it_says_so(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    folder = touching(tmp_path / "cells", 1)
+    (folder / "cells0_MASK.tif").unlink()
+    dock = ObjectsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Objects", area="right")
+    assert not dock.separate_button.isEnabled()
+    assert "Open an image first" in dock.progress.line.text()
+    annotate = make_dock(viewer, qtbot)
+    opened(annotate, qtbot, folder)
+    until(qtbot, dock.separate_button.isEnabled)
+    click(qtbot, dock.separate_button)
+    assert not dock.run.is_busy
+    assert dock.found is None
+    labels(annotate)[10:20, 10:20] = 1
+    pressed(dock, qtbot, dock.separate_button)
+    assert dock.table.rowCount() == 1
+
+
+@pytest.mark.timeout(400)
+def test_a_prediction_is_taken_first(viewer: Any, qtbot: Any, tmp_path: Path, trained: Path) -> None:
+    docks: Docks = make_docks(viewer, qtbot)
+    opened(docks.annotate, qtbot, disc_folder(tmp_path / "discs", 1))
+    use(docks, qtbot, trained)
+    predicted(docks, qtbot)
+    dock = ObjectsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Objects", area="right")
+    until(qtbot, lambda: dock.kind == "prediction")
+    pressed(dock, qtbot, dock.separate_button)
+    assert dock.table.rowCount() >= 2
+    assert not labels(docks.annotate).any()
+
+
+def test_thousands_of_objects_are_sorted_at_once(qtbot: Any) -> None:
+    from napari_attnseg.viewer.widgets.object_table import ObjectTable, ObjectView
+
+    count = 5000
+    rng = np.random.default_rng(0)
+    sizes = rng.permutation(count).astype(float)
+    sizes[7] = np.nan
+    view = ObjectView(table := ObjectTable())
+    qtbot.addWidget(view)
+    view.setColumns({"Object": np.arange(1, count + 1), "Area (µm²)": sizes})
+    view.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    shown = [float(sizes[table.number(row) - 1]) for row in range(count)]
+    assert np.isnan(shown[-1]), "what is not known comes last"
+    assert shown[:-1] == sorted(shown[:-1], reverse=True)
+    chosen: list[int] = []
+    view.chosen.connect(chosen.append)
+    view.choose(4321)
+    assert chosen == []
+    assert table.number(view.currentIndex().row()) == 4321
+    view.selectRow(0)
+    assert chosen == [table.number(0)]
