@@ -128,21 +128,27 @@ class Measuring:
             columns[f"First {axis.lower()}"] = self._first[axis][1:]
             columns[f"Last {axis.lower()}"] = self._last[axis][1:]
         columns |= self._sizes(pixels)
-        if "Z" in stack:
-            columns["Centre z"] = self._sums["Z"][1:] / divisor
-        columns["Centre y (px)"] = self._sums["Y"][1:] / divisor
-        columns["Centre x (px)"] = self._sums["X"][1:] / divisor
-        for title, axis in (("Left (px)", "X"), ("Top (px)", "Y")):
-            columns[title] = self._first[axis][1:]
-        for title, axis in (("Width (px)", "X"), ("Height (px)", "Y")):
-            columns[title] = self._last[axis][1:] - self._first[axis][1:] + 1
         if not self._joins_planes:
             unit = self._unit
             columns["Eccentricity"] = self._shapes["Eccentricity"][1:]
             columns["Solidity"] = self._shapes["Solidity"][1:]
             columns[f"Perimeter ({unit})"] = self._shapes["Perimeter"][1:]
+        columns |= self._intensities() | self._places(divisor)
         there = pixels > 0  # numbers that were edited away have no row
-        return Table({title: column[there] for title, column in (columns | self._intensities()).items()})
+        return Table({title: column[there] for title, column in columns.items()})
+
+    def _places(self, divisor: Array) -> dict[str, Array]:
+        """Return centres and bounding boxes."""
+        found = {}
+        if "Z" in self._geometry.stack_axes:
+            found["Centre z"] = self._sums["Z"][1:] / divisor
+        found["Centre y (px)"] = self._sums["Y"][1:] / divisor
+        found["Centre x (px)"] = self._sums["X"][1:] / divisor
+        for title, axis in (("Left (px)", "X"), ("Top (px)", "Y")):
+            found[title] = self._first[axis][1:]
+        for title, axis in (("Width (px)", "X"), ("Height (px)", "Y")):
+            found[title] = self._last[axis][1:] - self._first[axis][1:] + 1
+        return found
 
     @property
     def _unit(self) -> str:

@@ -31,6 +31,7 @@ KEPT = 256 << 20  # bytes of numbered objects that are kept for leafing back
 SETTLE = 50  # milliseconds after layers have changed
 _NAMES: dict[Kind, str] = {"mask": "the mask", "prediction": "the prediction"}
 _NOTHING = "Open an image first, and paint a mask or predict it; then its objects can be counted and measured."
+_READY = "Press 'Separate objects' to number, count and measure them. The mask and the prediction stay as they are."
 _HIDDEN = ("Image",)
 
 
@@ -170,7 +171,7 @@ class ObjectsDock(QWidget):
         self.save_button.setEnabled(self.found is not None and len(self.found.table) > 0)
         self.only_box.setEnabled(self.found is not None)
         if not busy and self.found is None:
-            self.progress.setIdle("" if ready else _NOTHING)
+            self.progress.setIdle(_READY if ready else _NOTHING)
 
     def _is_numbered(self) -> bool:
         mask = self.session.mask

@@ -182,7 +182,7 @@ class ObjectView(QTableView):
 
 
 def shown(value: Any) -> str:
-    """Return a value for a cell: whole numbers as they are, fractions with four digits, a dash for what is not known."""
+    """Return a value for a cell: fractions with four digits, a dash for what is not known."""
     if isinstance(value, str | int | np.integer):
         return str(value)
     if not np.isfinite(value):
