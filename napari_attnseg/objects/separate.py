@@ -119,6 +119,9 @@ def _separated(mask: Array, probability: Array | None, lengths: tuple[float, ...
     flattened = reconstruction(steep + math.log(1 - settings.neck), steep)
     summits = local_maxima(flattened, connectivity=mask.ndim) & mask
     markers = label(summits, connectivity=mask.ndim)
+    marked = np.bincount(pieces[markers > 0], minlength=count + 1) > 0
+    markers = np.where(marked[pieces], markers, pieces + markers.max())  # one that is flat all over has no summit
+    markers[~mask] = 0
     if settings.min_distance > 0:
         markers = _thinned(markers, height, pieces, lengths, settings.min_distance)
     structure = ndimage.generate_binary_structure(mask.ndim, degree(settings, mask.ndim))
@@ -137,7 +140,7 @@ def _height(mask: Array, probability: Array | None, lengths: tuple[float, ...], 
 
 def _thinned(markers: Array, height: Array, pieces: Array, lengths: tuple[float, ...], distance: float) -> Array:
     """Drop the lower one of two markers of a piece that are nearer than `distance` to each other."""
-    numbers = np.arange(1, markers.max() + 1)
+    numbers = np.unique(markers[markers > 0])
     places = np.array(ndimage.maximum_position(height, markers, numbers), int).reshape(len(numbers), -1)
     tops = height[tuple(places.T)]
     piece = pieces[tuple(places.T)]
@@ -149,7 +152,8 @@ def _thinned(markers: Array, height: Array, pieces: Array, lengths: tuple[float,
         for other in tree.query_ball_point(tree.data[one], distance):
             if other != one and piece[other] == piece[one] and tops[other] <= tops[one]:
                 dropped[other] = True
-    kept = np.concatenate([[0], np.where(dropped, 0, numbers)])
+    kept = np.zeros(int(markers.max()) + 1, markers.dtype)
+    kept[numbers[~dropped]] = numbers[~dropped]
     return np.asarray(kept[markers])
 
 

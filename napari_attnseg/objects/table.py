@@ -41,13 +41,10 @@ def joined(tables: Sequence[Table]) -> Table:
     """
     titles: list[str] = []
     for table in tables:
-        at = 0
-        for title in table.titles:
-            if title in titles:
-                at = titles.index(title) + 1
-            else:
-                titles.insert(at, title)
-                at += 1
+        for number, title in enumerate(table.titles):
+            if title not in titles:
+                after = (titles.index(other) for other in table.titles[number + 1 :] if other in titles)
+                titles.insert(next(after, len(titles)), title)
     columns = {}
     for title in titles:
         parts = [table.columns.get(title, np.full(len(table), np.nan)) for table in tables]
