@@ -64,8 +64,10 @@ def find_sources(
     data = Path(data)
     if images is not None and not images.is_dir():
         raise DataError(f"{images} is no folder; give the folder that holds the images with --images.")
-    if not data.is_dir() and _ends(data, PREDICTION) and data.is_file():
+    if data.is_file() and _ends(data, PREDICTION):
         masks, predictions = [], [data]
+    elif data.is_file() and _ends(data, mask_suffix):
+        masks, predictions = [data], []
     else:
         listing = find_pairs(data, mask_suffix)
         masks = _masks(listing)

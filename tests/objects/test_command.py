@@ -1,0 +1,191 @@
+"""`napari-attnseg objects` end to end: masks, predictions, stacks, a model, and what a user can get wrong."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_attnseg.cli import main
+from napari_attnseg.data.pairs import find_pairs
+from napari_attnseg.data.tiff import read_info
+from tests.objects.drawn import two_discs
+
+Run = Callable[..., tuple[int, str, str]]
+MICRONS = {"imagej": True, "resolution": (4, 4)}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs the command in this process and gives exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(["objects", *map(str, arguments)])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def refused(result: tuple[int, str, str], *words: str) -> None:
+    code, _, error = result
+    assert code == 1
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("napari-attnseg: ")
+    assert all(word in last for word in words), error
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+
+
+def folder_of_discs(folder: Path, planes: int = 0) -> Path:
+    """Fill a folder with two images of 0.25 µm pixels of two discs that touch, one of them in a sub-folder."""
+    mask = two_discs(12, 20, 0.3)
+    image = np.where(mask, 200, 20).astype(np.uint8)
+    mask = mask.astype(np.uint8) * 255
+    metadata: dict[str, object] = {"unit": "um", "axes": "YX"}
+    if planes:
+        image, mask = (np.repeat(part[None], planes, 0) for part in (image, mask))
+        metadata = {"unit": "um", "axes": "ZYX", "spacing": 1.0}
+    for place in (folder, folder / "more"):
+        place.mkdir(parents=True)
+        tifffile.imwrite(place / f"{place.name}.tif", image, metadata=metadata, **MICRONS)
+        tifffile.imwrite(place / f"{place.name}_MASK.tif", mask, metadata=metadata, **MICRONS)
+    return folder
+
+
+def test_masks_become_objects_and_tables(tmp_path: Path, run: Run) -> None:
+    folder = folder_of_discs(tmp_path / "cells")
+    before = {path: path.read_bytes() for path in folder.rglob("*.tif")}
+    code, output, _ = run(folder)
+    assert code == 0
+    assert "Found 4 objects in 2 images" in output
+    out = folder / "attnseg_objects"
+    labels = tifffile.imread(out / "more/more_OBJECTS.tif")
+    assert set(np.unique(labels)) == {0, 1, 2}
+    assert read_info(out / "cells_OBJECTS.tif").pixel_size == pytest.approx((0.25, 0.25))
+    table = rows(out / "objects.csv")
+    assert [row["Image"] for row in table] == ["cells", "cells", "more", "more"]
+    assert float(table[0]["Area (µm²)"]) == pytest.approx(int(table[0]["Pixels"]) / 16, rel=1e-5)
+    assert float(table[0]["Mean intensity"]) == 200
+    (first, second) = rows(out / "summary.csv")
+    assert first["Objects"] == second["Objects"] == "2"
+    assert float(first["Objects per mm²"]) == pytest.approx(2 / (100 * 100 / 16e6), rel=1e-4)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(find_pairs(folder).pairs) == 2, "what was written is no image"
+
+
+def test_settings_in_microns_and_no_splitting(tmp_path: Path, run: Run) -> None:
+    folder = folder_of_discs(tmp_path / "cells")
+    assert "Found 2 objects" in run(folder, "--no-split", "--out", tmp_path / "a")[1]
+    assert "Found 2 objects" in run(folder, "--unit", "physical", "--min-distance", 7, "--out", tmp_path / "b")[1]
+    assert "Found 0 objects" in run(folder, "--unit", "physical", "--min-size", 40, "--out", tmp_path / "c")[1]
+    assert [row["Objects"] for row in rows(tmp_path / "c/summary.csv")] == ["0", "0"]
+
+
+def test_predictions_find_their_images_and_their_probability(tmp_path: Path, run: Run) -> None:
+    images = folder_of_discs(tmp_path / "cells")
+    predictions = tmp_path / "predictions"
+    (predictions / "more").mkdir(parents=True)
+    mask = tifffile.imread(images / "cells_MASK.tif")
+    whole = np.ones_like(mask) * 255
+    probability = np.where(mask > 0, 0.9, 0.2).astype(np.float32)
+    for place in ("cells", "more/more"):
+        tifffile.imwrite(predictions / f"{place}_PRED.tif", whole)
+        tifffile.imwrite(predictions / f"{place}_PROB.tif", probability[None], imagej=True, metadata={"axes": "CYX"})
+    code, output, error = run(predictions, "--images", images, "--threshold", "0.5", "--out", tmp_path / "out")
+    assert code == 0, error
+    assert "Found 4 objects" in output
+    assert "Mean intensity" in rows(tmp_path / "out/objects.csv")[0]
+    assert (tmp_path / "out/more/more_OBJECTS.tif").is_file()
+    code, output, _ = run(predictions, "--out", tmp_path / "alone", "--no-split")
+    assert code == 0
+    assert "images of 2 of 2 predictions were not found" in output
+    assert "Mean intensity" not in rows(tmp_path / "alone/objects.csv")[0]
+
+
+def test_a_stack_is_one_volume_or_planes(tmp_path: Path, run: Run) -> None:
+    folder = folder_of_discs(tmp_path / "cells", planes=3)
+    assert run(folder, "--out", tmp_path / "volume")[0] == 0
+    table = rows(tmp_path / "volume/objects.csv")
+    assert len(table) == 4
+    assert float(table[0]["Volume (µm³)"]) == pytest.approx(int(table[0]["Pixels"]) / 16, rel=1e-5)
+    assert (table[0]["First z"], table[0]["Last z"]) == ("0", "2")
+    info = read_info(tmp_path / "volume/cells_OBJECTS.tif")
+    assert (info.axes, info.shape, info.z_spacing) == ("ZYX", (3, 100, 100), 1.0)
+    assert run(folder, "--out", tmp_path / "planes", "--reach", "planes")[0] == 0
+    assert len(rows(tmp_path / "planes/objects.csv")) == 12
+    assert run(folder, "--out", tmp_path / "linked", "--no-split")[0] == 0
+    assert len(rows(tmp_path / "linked/objects.csv")) == 2
+
+
+def test_numbered_masks_are_measured_as_they_are(tmp_path: Path, run: Run) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        mask = np.zeros((60, 60), np.uint16)
+        for place, value in enumerate(rng.permutation(900)[:30] + 1000):
+            mask[2 * place, 5:20] = value
+        tifffile.imwrite(tmp_path / f"c{number}_MASK.tif", mask)
+    code, output, error = run(tmp_path)
+    assert code == 0, error
+    assert "number their objects already" in output
+    assert "Found 60 objects" in output
+
+
+def test_a_model_goes_straight_from_images_to_objects(tmp_path: Path, run: Run) -> None:
+    folder = folder_of_discs(tmp_path / "cells")
+    short = "--widths 8 16 --patch-size 32 --batch-size 4 --steps-per-epoch 8 --epochs 2 --device cpu --val-fraction 0"
+    assert main(["train", str(folder), "--run", str(tmp_path / "run"), *short.split()]) == 0
+    model = tmp_path / "run/best.safetensors"
+    code, _, error = run(folder, "--model", model, "--out", tmp_path / "out", "--device", "cpu")
+    assert code == 0, error
+    assert (tmp_path / "out/cells_OBJECTS.tif").is_file()
+    assert len(rows(tmp_path / "out/summary.csv")) == 2
+    refused(run(folder, "--model", model, "--take", "masks"), "--model", "--take")
+
+
+def test_bad_input_gets_a_sentence(tmp_path: Path, run: Run) -> None:
+    refused(run(tmp_path / "none"), "does not exist")
+    (tmp_path / "empty").mkdir()
+    refused(run(tmp_path / "empty"), "no masks", "--model")
+    folder = folder_of_discs(tmp_path / "cells")
+    refused(run(folder, "--images", tmp_path / "none"), "no folder")
+    refused(run(folder, "--take", "predictions"), "no predictions")
+    refused(run(folder, "--device", "cpu"), "--model")
+    refused(run(folder, "--neck", "3"), "neck")
+    (tmp_path / "file").write_text("")
+    refused(run(folder, "--out", tmp_path / "file"), "cannot be made")
+    tifffile.imwrite(tmp_path / "plain_MASK.tif", np.full((9, 9), 255, np.uint8))
+    refused(run(tmp_path / "plain_MASK.tif", "--unit", "physical"), "how large a pixel")
+
+
+def test_one_bad_file_does_not_stop_the_others(tmp_path: Path, run: Run) -> None:
+    folder = folder_of_discs(tmp_path / "cells")
+    tifffile.imwrite(folder / "more/more.tif", np.zeros((7, 9), np.uint8))
+    result = run(folder)
+    refused(result, "1 of 2 images failed", "more_MASK.tif is 100 x 100")
+    assert "Found 2 objects in 1 image" in result[1]
+
+
+def test_time_is_linked_on_request_only(tmp_path: Path, run: Run) -> None:
+    mask = np.zeros((4, 20, 20), np.uint8)
+    mask[:, 5:9, 5:9] = 255
+    tifffile.imwrite(tmp_path / "a_MASK.tif", mask, imagej=True, metadata={"axes": "TYX"})
+    assert "Found 4 objects" in run(tmp_path, "--out", tmp_path / "o")[1]
+    assert "Found 1 object " in run(tmp_path, "--out", tmp_path / "o", "--reach", "zt", "--no-split")[1]
+    refused(run(tmp_path, "--out", tmp_path / "o", "--reach", "zt"), "--no-split")
+
+
+def test_masks_are_never_replaced(tmp_path: Path, run: Run) -> None:
+    mask = two_discs(12, 20, 0.3).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", mask)
+    tifffile.imwrite(tmp_path / "a_objects.tif", mask)
+    refused(run(tmp_path, "--mask-suffix", "_objects", "--out", tmp_path), "would be replaced", "--out")
