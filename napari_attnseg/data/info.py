@@ -94,6 +94,12 @@ class ImageInfo:
         """Lengths of `plane_axes`; the shape that a mask of this image has."""
         return tuple(length for length, axis in zip(self.shape, self.axes, strict=True) if axis not in "CS")
 
+    def in_plane_axes(self, planes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Arrange planes (plane, y, x) by `plane_axes`, which may have a stack axis after Y and X, or X before Y."""
+        order = f"{self.stack_axes}YX"
+        stack = planes.reshape((*self.stack_shape, *planes.shape[-2:]))
+        return stack.transpose([order.index(axis) for axis in self.plane_axes])
+
 
 def largest_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     """Return the series of the most values, the first of equals, at full resolution."""

@@ -157,7 +157,7 @@ def write_values(path: Path, values: Array, *, like: ImageInfo, existing: ImageI
     path = Path(path)
     require_shape(path, values.shape, like)
     if existing is None:
-        write_image(path, _of_smallest_type(values).reshape(like.plane_axes_shape), like.plane_axes, like=like)
+        write_image(path, like.in_plane_axes(_of_smallest_type(values)), like.plane_axes, like=like)
         return
     fits = values.max(initial=0) <= _largest_of(existing.dtype)
     _write_as(path, values.astype(existing.dtype, copy=False) if fits else _of_smallest_type(values), existing, like)
@@ -225,7 +225,7 @@ def _largest_of(dtype: str) -> int:
 
 def _write_as(path: Path, stored: Array, existing: ImageInfo, like: ImageInfo) -> None:
     """Write values (plane, y, x) with the axes and everything else of the mask they replace."""
-    if existing.plane_axes != like.plane_axes and set(existing.stack_axes) == set(like.stack_axes) == set("TZ"):
+    if existing.stack_axes != like.stack_axes and set(existing.stack_axes) == set(like.stack_axes) == set("TZ"):
         stored = stored.reshape((*like.stack_shape, *stored.shape[1:])).swapaxes(0, 1)
     axes = existing.axes
     if "S" in axes:
@@ -237,6 +237,8 @@ def _write_as(path: Path, stored: Array, existing: ImageInfo, like: ImageInfo) -
         source = existing.stack_axes + "SYX"
         stored = colour.transpose([source.index(axis) for axis in axes])
     else:
+        if existing.n_planes == len(stored):  # else the mask does not say that its first axis is a stack's
+            stored = existing.in_plane_axes(stored)
         stored = stored.reshape(existing.shape)
     photometric = None
     colormap = existing.colormap if stored.dtype == np.uint8 else None

@@ -142,7 +142,7 @@ def write_objects(path: Path, result: Result) -> None:
     if labels.shape[0] != like.n_planes:  # a stack of masks that does not say which axis it has
         write_image(path, labels, "ZYX", like=like)
     else:
-        write_image(path, labels.reshape(like.plane_axes_shape), like.plane_axes, like=like)
+        write_image(path, like.in_plane_axes(labels), like.plane_axes, like=like)
 
 
 def _geometry(like: ImageInfo, labels: Array) -> Geometry:

@@ -262,3 +262,20 @@ def test_labels_that_cannot_be_saved(tmp_path):
     with pytest.raises(DataError, match="has the size of its image"):
         write_mask(tmp_path / "a_MASK.tif", np.zeros((1, 3, 3), "uint8"), BINARY, like=image)
     assert not (tmp_path / "a_MASK.tif").exists()
+
+
+@pytest.mark.parametrize("axes", ["YXZ", "XY", "TXYZ", "ZXY", "YXCZ"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_masks_of_unusual_orders_of_axes_come_back(tmp_path, axes, replaced):
+    lengths = {"T": 2, "Z": 3, "C": 2, "Y": 12, "X": 16}
+    stored = np.zeros([lengths[axis] for axis in axes], "uint8")
+    image = read_info(write(tmp_path / "a.tif", stored, metadata={"axes": axes}, photometric="minisblack"))
+    convention = MaskConvention("binary", {0: 0, 255: 1}, ("background", "foreground"))
+    labels = np.random.default_rng(0).integers(0, 2, (image.n_planes, 12, 16)).astype("uint8")
+    path = tmp_path / "a_MASK.tif"
+    write_mask(path, labels, convention, like=image)
+    if replaced:
+        labels = 1 - labels
+        write_mask(path, labels, convention, like=image, existing=read_info(path))
+    assert read_info(path).axes == axes.replace("C", "")
+    np.testing.assert_array_equal(read_mask(path, convention, image), labels)

@@ -19,7 +19,7 @@ SHORT = (
     "--normalisation minmax --device cpu --val-fraction 0"
 )
 SIZE = {"T": 2, "Z": 3, "C": 2, "Y": 40, "X": 48}
-LAYOUTS = ("CYX", "YXC", "ZCYX", "CZYX", "TZYX", "TCYX", "ZYXC", "TZCYX", "CTZYX", "ZYX", "YXCZ")
+LAYOUTS = ("CYX", "YXC", "ZCYX", "CZYX", "TZYX", "TCYX", "ZYXC", "TZCYX", "CTZYX", "ZYX", "YXCZ", "XYC", "TXYZ")
 
 
 def scene(axes: str) -> np.ndarray:
