@@ -78,6 +78,7 @@ class Measuring:
             self._add_intensities(part, numbers, pixels.reshape(len(pixels), -1)[:, flat])
         if not self._joins_planes:
             self._add_shapes(labels, low)
+            self._add_moments(part, numbers, rows, columns)
 
     @property
     def _joins_planes(self) -> bool:
@@ -104,15 +105,27 @@ class Measuring:
         local = np.where(labels > 0, labels.astype(np.int64) - (low - 1), 0)
         height, width = self._geometry.pixel_size or (1.0, 1.0)
         square = abs(height - width) <= 1e-6 * height
-        names = ["label", "eccentricity", "solidity", *(["perimeter"] if square else [])]
+        names = ["label", "solidity", *(["perimeter"] if square else [])]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of objects of a pixel or a line, which have no spread
-            found = regionprops_table(local, properties=names, spacing=(1.0, 1.0) if square else (height, width))
+            warnings.simplefilter("ignore")  # of objects of a pixel or a line, which have no convex outline
+            found = regionprops_table(local, properties=names)
         at = found["label"] + (low - 1)
-        scale = height if self._geometry.is_calibrated else 1.0
-        for name, factor in (("Eccentricity", 1.0), ("Solidity", 1.0), ("Perimeter", scale)):
-            if name.lower() in found:
-                self._shapes[name][at] = found[name.lower()] * factor
+        self._shapes["Solidity"][at] = found["solidity"]
+        if square:
+            self._shapes["Perimeter"][at] = found["perimeter"] * (height if self._geometry.is_calibrated else 1.0)
+
+    def _add_moments(self, part: slice, numbers: Array, rows: Array, columns: Array) -> None:
+        """Measure eccentricity by the second moments, of all objects of a plane at once."""
+        height, width = self._geometry.pixel_size or (1.0, 1.0)
+        count = np.maximum(np.bincount(numbers), 1)
+        down = (rows - (np.bincount(numbers, rows) / count)[numbers]) * height
+        across = (columns - (np.bincount(numbers, columns) / count)[numbers]) * width
+        yy, xx, xy = (np.bincount(numbers, values) for values in (down**2, across**2, down * across))
+        half, root = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.sqrt(np.clip(1 - (half - root) / (half + root), 0, 1))
+        here = np.flatnonzero(np.bincount(numbers))
+        self._shapes["Eccentricity"][part][here] = np.where(half + root > 0, found, 0)[here]
 
     def table(self, image: str, class_names: Sequence[str]) -> Table:
         """Return a row for each object that has pixels; `class_names` are those of each number from 1 on."""

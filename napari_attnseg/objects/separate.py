@@ -16,9 +16,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.measure import label
-from skimage.morphology import local_maxima, reconstruction
+from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
+from napari_attnseg.objects.basins import merged
 from napari_attnseg.settings import ObjectSettings
 
 Array = np.ndarray[Any, Any]
@@ -116,16 +117,17 @@ def _separated(mask: Array, probability: Array | None, lengths: tuple[float, ...
     pixel = math.sqrt(lengths[-1] * lengths[-2])
     # in logarithms a step is a ratio; the pixel added keeps the steps of a thin line's pixels from being such
     steep = np.log(height + pixel)
-    flattened = reconstruction(steep + math.log(1 - settings.neck), steep)
-    summits = local_maxima(flattened, connectivity=mask.ndim) & mask
-    markers = label(summits, connectivity=mask.ndim)
-    marked = np.bincount(pieces[markers > 0], minlength=count + 1) > 0
-    markers = np.where(marked[pieces], markers, pieces + markers.max())  # one that is flat all over has no summit
-    markers[~mask] = 0
+    summits = label(local_maxima(steep, connectivity=mask.ndim) & mask, connectivity=mask.ndim)
+    marked = np.bincount(pieces[summits > 0], minlength=count + 1) > 0
+    summits = np.where(marked[pieces], summits, pieces + summits.max())  # what is flat all over has no summit
+    summits[~mask] = 0
+    steps = degree(settings, mask.ndim)
+    structure = ndimage.generate_binary_structure(mask.ndim, steps)
+    found = merged(watershed(-steep, summits, connectivity=structure, mask=mask), steep, settings.neck, steps)
     if settings.min_distance > 0:
-        markers = _thinned(markers, height, pieces, lengths, settings.min_distance)
-    structure = ndimage.generate_binary_structure(mask.ndim, degree(settings, mask.ndim))
-    return _in_order(watershed(-steep, markers, connectivity=structure, mask=mask))
+        markers = _thinned(found, height, pieces, lengths, settings.min_distance)
+        found = watershed(-steep, markers, connectivity=structure, mask=mask)
+    return _in_order(found)
 
 
 def _height(mask: Array, probability: Array | None, lengths: tuple[float, ...], smoothing: float) -> Array:
@@ -138,12 +140,11 @@ def _height(mask: Array, probability: Array | None, lengths: tuple[float, ...], 
     return np.asarray(height * mask)
 
 
-def _thinned(markers: Array, height: Array, pieces: Array, lengths: tuple[float, ...], distance: float) -> Array:
-    """Drop the lower one of two markers of a piece that are nearer than `distance` to each other."""
-    numbers = np.unique(markers[markers > 0])
-    places = np.array(ndimage.maximum_position(height, markers, numbers), int).reshape(len(numbers), -1)
-    tops = height[tuple(places.T)]
-    piece = pieces[tuple(places.T)]
+def _thinned(objects: Array, height: Array, pieces: Array, lengths: tuple[float, ...], distance: float) -> Array:
+    """Mark the summit of each object, without the lower one of two in a piece that are nearer than `distance`."""
+    numbers = np.unique(objects[objects > 0])
+    places = np.array(ndimage.maximum_position(height, objects, numbers), int).reshape(len(numbers), -1)
+    tops, piece = height[tuple(places.T)], pieces[tuple(places.T)]
     tree = cKDTree(places * np.array(lengths))
     dropped = np.zeros(len(numbers), bool)
     for one in np.argsort(-tops, kind="stable"):
@@ -152,9 +153,9 @@ def _thinned(markers: Array, height: Array, pieces: Array, lengths: tuple[float,
         for other in tree.query_ball_point(tree.data[one], distance):
             if other != one and piece[other] == piece[one] and tops[other] <= tops[one]:
                 dropped[other] = True
-    kept = np.zeros(int(markers.max()) + 1, markers.dtype)
-    kept[numbers[~dropped]] = numbers[~dropped]
-    return np.asarray(kept[markers])
+    markers = np.zeros_like(objects)
+    markers[tuple(places[~dropped].T)] = numbers[~dropped]
+    return markers
 
 
 def _kept(labels: Array, min_pixels: float) -> tuple[Array, int]:

@@ -46,6 +46,7 @@ class ObjectsDock(QWidget):
         self.found: Found | None = None
         """What the table shows."""
         self._image: Path | None = None
+        self._sources: list[Kind] = []
         self._kept: OrderedDict[Path, Found] = OrderedDict()
         self._make_widgets()
         self._lay_out()
@@ -119,7 +120,10 @@ class ObjectsDock(QWidget):
         """Offer what there is of the image that is worked on now, and show its objects if they are known."""
         image = shown_image(self.session)
         sources = sources_of(self.session, image)
-        before = self.kind
+        before, known = self.kind, self._sources
+        self._sources = sources
+        if "prediction" in sources and "prediction" not in known:
+            before = "prediction"  # whoever predicts wants to count that
         self.source_box.clear()
         for kind in sources:
             self.source_box.addItem(_NAMES[kind], kind)

@@ -13,8 +13,9 @@ from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
 
 from napari_attnseg.viewer.objects import ObjectsDock
+from napari_attnseg.viewer.predicted_image import PredictedImage
 from tests.viewer.canvas import stroke, until
-from tests.viewer.docked import Docks, click, disc_folder, labels, make_dock, make_docks, opened, ours, predicted, use
+from tests.viewer.docked import click, labels, make_dock, opened, ours
 
 
 def touching(folder: Path, count: int = 2, planes: int = 0) -> Path:
@@ -197,18 +198,23 @@ def test_without_anything_to_measure_it_says_so(viewer: Any, qtbot: Any, tmp_pat
     assert dock.table.rowCount() == 1
 
 
-@pytest.mark.timeout(400)
-def test_a_prediction_is_taken_first(viewer: Any, qtbot: Any, tmp_path: Path, trained: Path) -> None:
-    docks: Docks = make_docks(viewer, qtbot)
-    opened(docks.annotate, qtbot, disc_folder(tmp_path / "discs", 1))
-    use(docks, qtbot, trained)
-    predicted(docks, qtbot)
+def test_a_prediction_is_taken_first_and_its_probability_cuts(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    folder = touching(tmp_path / "cells", 1)
+    (folder / "cells0_MASK.tif").unlink()
+    annotate = opened(make_dock(viewer, qtbot), qtbot, folder)
     dock = ObjectsDock(viewer)
     viewer.window.add_dock_widget(dock, name="Objects", area="right")
+    probability = np.full((1, 1, 64, 96), 0.02, np.float32)
+    probability[..., 20:40, 10:60] = 0.98
+    probability[..., 20:40, 34:37] = 0.6  # the shape alone has no neck
+    image = annotate.session.shown
+    found = PredictedImage(image, Path("model"), (), ("background", "foreground"), probability)
+    found.take((), probability, None)
+    annotate.session.learning.proposals.show(found)
     until(qtbot, lambda: dock.kind == "prediction")
     pressed(dock, qtbot, dock.separate_button)
-    assert dock.table.rowCount() >= 2
-    assert not labels(docks.annotate).any()
+    assert dock.table.rowCount() == 2
+    assert not labels(annotate).any()
 
 
 def test_thousands_of_objects_are_sorted_at_once(qtbot: Any) -> None:
