@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.layer_roles import image_of, role_of
+from napari_attnseg.viewer.object_work import Asked, classes_of_numbers
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session import Session
@@ -21,6 +23,20 @@ def shown_image(session: Session) -> Path | None:
     """Return the image that is worked on."""
     mask = session.mask
     return mask.editing.document.image if mask is not None else session.shown
+
+
+def pixels_of(session: Session) -> tuple[str, float | None, float | None, bool]:
+    """Return the unit of the image that is worked on, a pixel's area and volume, and whether it has planes in depth."""
+    mask, shown = session.mask, session.display.shown
+    if mask is not None:
+        from napari_attnseg.objects.geometry import Geometry
+
+        geometry = Geometry.of(mask.editing.document.info)
+        unit = geometry.unit if geometry.is_calibrated else ""
+        return unit, geometry.pixel_measure(False), geometry.pixel_measure(True), geometry.makes_volumes("z")
+    layer = shown.images[0] if shown is not None and shown.images else None
+    deep = layer is not None and not layer.multiscale and "z" in map(str, layer.axis_labels[:-2])
+    return "", None, None, deep
 
 
 def sources_of(session: Session, image: Path | None) -> list[Kind]:
@@ -62,3 +78,47 @@ def probability_of(session: Session, image: Path) -> Array | None:
         if isinstance(layer, Image) and image_of(layer) == image and role_of(layer) == "probability"
     ]
     return np.array(found[0].data, np.float32) if len(found) == 1 else None
+
+
+def is_numbered(session: Session, kind: Kind | None) -> bool:
+    """Whether the mask numbers its objects already."""
+    mask = session.mask
+    return kind == "mask" and mask is not None and mask.editing.document.counts_objects
+
+
+def asked_of(
+    session: Session,
+    image: Path,
+    kind: Kind,
+    labels: Array,
+    settings: ObjectSettings,
+    known: Array | None,
+    *,
+    from_layer: bool,
+) -> Asked:
+    """Return all that is needed to find and measure objects in a thread.
+
+    Parameters
+    ----------
+    labels
+        A copy, of the mask or the prediction, or of the layer of objects.
+    known
+        The class of each number of the layer of objects, if that was measured before.
+    from_layer
+        Whether `labels` are those of the layer of objects.
+    """
+    mask, folder = session.mask, session.folder
+    own = mask is not None and mask.editing.document.image == image
+    numbered = None
+    if from_layer or is_numbered(session, kind):
+        numbered = classes_of_numbers(labels, known if known is not None else np.zeros(0, np.uint8))
+    return Asked(
+        image,
+        folder.choices.axes if folder is not None else None,
+        mask.editing.document.info if mask is not None and own else None,
+        labels,
+        numbered,
+        probability_of(session, image) if kind == "prediction" and settings.split else None,
+        folder.classes.names if folder is not None else ("background", "object"),
+        settings,
+    )

@@ -114,3 +114,14 @@ def classes_of_numbers(labels: Array, known: Array) -> Array:
     classes[:shared] = known[:shared]
     classes[0] = 0
     return classes
+
+
+def in_words(found: Found) -> str:
+    """Say how many objects there are, and how large they are."""
+    count = len(found.table)
+    if not count:
+        return "No objects: all of them are smaller than what is dropped."
+    title = found.size_title
+    kind, unit = ("size", "px") if title == "Pixels" else (title.split(" (")[0].lower(), title.split("(")[1][:-1])
+    mean = float(np.mean(found.table.columns[title]))
+    return f"{count} object{'s' * (count != 1)}, mean {kind} {mean:.4g} {unit}"

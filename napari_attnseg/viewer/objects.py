@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import napari.viewer
@@ -12,11 +12,19 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_attnseg.data.pairs import stem_of
-from napari_attnseg.errors import AttnSegError
 from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.docking import tab_with_others
-from napari_attnseg.viewer.object_sources import Kind, labels_of, probability_of, shown_image, sources_of
-from napari_attnseg.viewer.object_work import Asked, Found
+from napari_attnseg.viewer.kept_objects import KeptObjects
+from napari_attnseg.viewer.object_sources import (
+    Kind,
+    asked_of,
+    is_numbered,
+    labels_of,
+    pixels_of,
+    shown_image,
+    sources_of,
+)
+from napari_attnseg.viewer.object_work import Found, in_words
 from napari_attnseg.viewer.objects_layer import ObjectsLayer
 from napari_attnseg.viewer.objects_run import ObjectsRun
 from napari_attnseg.viewer.session import session_of
@@ -27,7 +35,6 @@ from napari_attnseg.viewer.widgets.object_progress import ObjectProgress
 from napari_attnseg.viewer.widgets.object_table import ObjectTable, ObjectView
 from napari_attnseg.viewer.widgets.scrolled import scrolled
 
-KEPT = 256 << 20  # bytes of numbered objects that are kept for leafing back
 SETTLE = 50  # milliseconds after layers have changed
 _NAMES: dict[Kind, str] = {"mask": "the mask", "prediction": "the prediction"}
 _NOTHING = "Open an image first, and paint a mask or predict it; then its objects can be counted and measured."
@@ -47,7 +54,8 @@ class ObjectsDock(QWidget):
         """What the table shows."""
         self._image: Path | None = None
         self._sources: list[Kind] = []
-        self._kept: OrderedDict[Path, Found] = OrderedDict()
+        self._problem = ""
+        self._kept = KeptObjects()
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -98,7 +106,8 @@ class ObjectsDock(QWidget):
         self.save_button.clicked.connect(self._save)
         self.run.progressed.connect(self.progress.setProgress)
         self.run.found.connect(self._on_found)
-        self.run.failed.connect(self.progress.setIdle)
+        self.run.failed.connect(self._on_failed)
+        self.source_box.currentIndexChanged.connect(lambda _: self._show_state())
         session.shown_changed.connect(self._on_image)
         session.closing.connect(self._close)
         session.viewer.layers.events.connect(self._on_layers)
@@ -132,33 +141,15 @@ class ObjectsDock(QWidget):
         if image != self._image:
             self._leave()
             self._image = image
-            self._show_units()
-            kept = self._kept.get(image) if image is not None else None
-            self._show(kept)
+            unit, area, volume, stack = pixels_of(self.session)
+            self.options.setImage(unit, area, volume, stack=stack)
+            self._show(self._kept.get(image))
         self._show_state()
-
-    def _show_units(self) -> None:
-        mask = self.session.mask
-        info = mask.editing.document.info if mask is not None else None
-        if info is None:
-            self.options.setImage("", None, None, stack=self._stack_length() > 1)
-            return
-        from napari_attnseg.objects.geometry import Geometry
-
-        geometry = Geometry.of(info)
-        unit = geometry.unit if geometry.is_calibrated else ""
-        area, volume = geometry.pixel_measure(False), geometry.pixel_measure(True)
-        self.options.setImage(unit, area, volume, stack=geometry.makes_volumes("z"))
-
-    def _stack_length(self) -> int:
-        shown = self.session.display.shown
-        layer = shown.images[0] if shown is not None and shown.images else None
-        return int(layer.data.shape[0]) if layer is not None and not layer.multiscale and layer.ndim > 2 else 1
 
     def _show_state(self) -> None:
         ready = self.source_box.count() > 0
         busy = self.run.is_busy
-        numbered = self._is_numbered()
+        numbered = is_numbered(self.session, self.kind)
         self.source_box.setEnabled(ready)
         self.separate_button.setEnabled(ready and not busy and not numbered)
         self.measure_button.setEnabled(ready and not busy)
@@ -174,12 +165,9 @@ class ObjectsDock(QWidget):
         )
         self.save_button.setEnabled(self.found is not None and len(self.found.table) > 0)
         self.only_box.setEnabled(self.found is not None)
-        if not busy and self.found is None:
-            self.progress.setIdle(_READY if ready else _NOTHING)
-
-    def _is_numbered(self) -> bool:
-        mask = self.session.mask
-        return self.kind == "mask" and mask is not None and mask.editing.document.counts_objects
+        if not busy:
+            usual = in_words(self.found) if self.found is not None else _READY if ready else _NOTHING
+            self.progress.setIdle(self._problem or usual)
 
     # Doing it
 
@@ -200,38 +188,21 @@ class ObjectsDock(QWidget):
         if labels is None or not labels.any():
             show_info(f"There is nothing in {_NAMES[kind]} of {image.name} yet.")
             return
-        mask, folder = self.session.mask, self.session.folder
-        own = mask is not None and mask.editing.document.image == image
-        asked = Asked(
-            image,
-            folder.choices.axes if folder is not None else None,
-            mask.editing.document.info if mask is not None and own else None,
-            labels,
-            self._known_classes(labels, shown is not None),
-            probability_of(self.session, image) if kind == "prediction" and settings.split else None,
-            folder.classes.names if folder is not None else ("background", "object"),
-            settings,
-        )
+        known = self.found.classes if shown is not None and self.found is not None else None
+        asked = asked_of(self.session, image, kind, labels, settings, known, from_layer=shown is not None)
+        self._problem = ""
         self.progress.setProgress(0.0)
         self.run.start(asked)
         self._show_state()
 
-    def _known_classes(self, labels: np.ndarray, from_layer: bool) -> np.ndarray | None:
-        """Return the class of each number where the labels are numbers of objects."""
-        from napari_attnseg.viewer.object_work import classes_of_numbers
-
-        if from_layer:
-            known = self.found.classes if self.found is not None else np.zeros(0, np.uint8)
-            return classes_of_numbers(labels, known)
-        return classes_of_numbers(labels, np.zeros(0, np.uint8)) if self._is_numbered() else None
-
     def _on_found(self, found: Found) -> None:
-        self._kept[found.image] = found
-        self._kept.move_to_end(found.image)
-        while len(self._kept) > 1 and sum(one.labels.nbytes for one in self._kept.values()) > KEPT:
-            self._kept.popitem(last=False)
+        self._kept.keep(found)
         if found.image == self._image:
             self._show(found)
+        self._show_state()
+
+    def _on_failed(self, sentence: str) -> None:
+        self._problem = sentence
         self._show_state()
 
     # What is shown
@@ -245,17 +216,15 @@ class ObjectsDock(QWidget):
         self.layer.show_only_chosen(self.only_box.isChecked())
         hidden = {*_HIDDEN, *(() if len(set(found.table.columns["Class"])) > 1 else ("Class",))}
         self.view.setColumns({title: column for title, column in found.table.columns.items() if title not in hidden})
-        self.progress.setIdle(_words(found))
 
     def _leave(self) -> None:
         """Keep what was done by hand on the layer of the image that is left."""
         self.run.stop()
+        self._problem = ""
         found = self.found
         labels = self.layer.labels(found.image) if found is not None else None
-        if found is not None and labels is not None and found.image in self._kept:
-            from dataclasses import replace
-
-            self._kept[found.image] = replace(found, labels=labels)
+        if found is not None and labels is not None:
+            self._kept.keep(replace(found, labels=labels))
         self.layer.hide()
 
     def _on_row(self, number: int) -> None:
@@ -278,33 +247,21 @@ class ObjectsDock(QWidget):
             self.save_table(Path(name))
 
     def save_table(self, path: Path) -> None:
-        """Write the table; a problem is told."""
+        """Write the table in the background; a problem is told."""
         from napari_attnseg.objects.table import write_table
 
         found = self.found
         if found is None:
             return
         path = path if path.suffix else path.with_suffix(".csv")
-        try:
-            write_table(path, found.table)
-        except AttnSegError as error:
-            show_warning(str(error))
-            return
-        self.progress.setIdle(f"Saved {path.name}.")
+        self.session.background.run(
+            lambda: write_table(path, found.table),
+            lambda _: self.progress.setIdle(f"Saved {path.name}."),
+            lambda error: show_warning(str(error)),
+        )
 
     def _close(self) -> None:
         self._settle.stop()
         self.run.stop()
         self.layer.close()
         self.session.viewer.layers.events.disconnect(self._on_layers)
-
-
-def _words(found: Found) -> str:
-    """Say how many objects there are, and how large they are."""
-    count = len(found.table)
-    if not count:
-        return "No objects: all of them are smaller than what is dropped."
-    title = found.size_title
-    kind, unit = ("size", "px") if title == "Pixels" else (title.split(" (")[0].lower(), title.split("(")[1][:-1])
-    mean = float(np.mean(found.table.columns[title]))
-    return f"{count} object{'s' * (count != 1)}, mean {kind} {mean:.4g} {unit}"

@@ -80,7 +80,7 @@ def test_touching_objects_are_separated_measured_and_linked(viewer: Any, qtbot: 
     _a_click_on_the_image_marks_the_row(dock, qtbot, layer)
     _columns_are_sorted(dock, qtbot)
     _a_correction_by_hand_is_measured(dock, qtbot, layer)
-    _the_table_is_written(dock, tmp_path)
+    _the_table_is_written(dock, qtbot, tmp_path)
 
 
 def _a_row_moves_the_image(dock: ObjectsDock, qtbot: Any, layer: Any) -> None:
@@ -124,8 +124,9 @@ def _a_correction_by_hand_is_measured(dock: ObjectsDock, qtbot: Any, layer: Any)
     assert dock.table.row_of(other) is None
 
 
-def _the_table_is_written(dock: ObjectsDock, tmp_path: Path) -> None:
+def _the_table_is_written(dock: ObjectsDock, qtbot: Any, tmp_path: Path) -> None:
     dock.save_table(tmp_path / "table")
+    until(qtbot, lambda: "Saved table.csv" in dock.progress.line.text())
     text = (tmp_path / "table.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(text.splitlines()))
     assert len(rows) == 2
@@ -176,8 +177,21 @@ def test_units_keep_what_is_meant(viewer: Any, qtbot: Any, tmp_path: Path) -> No
     assert options.apart_box.text() == "5.00 µm"
     pressed(dock, qtbot, dock.separate_button)
     assert dock.table.rowCount() == 2, "the disc of 200 pixels is dropped"
+    _an_error_leaves_the_dock_usable(dock, qtbot)
     options.unit_box.setCurrentIndex(0)
     assert (options.size_box.text(), options.apart_box.text()) == ("240 px", "10 px")
+
+
+def _an_error_leaves_the_dock_usable(dock: ObjectsDock, qtbot: Any) -> None:
+    image = dock.session.shown
+    content = image.read_bytes()
+    image.write_bytes(b"no image")
+    click(qtbot, dock.separate_button)
+    until(qtbot, lambda: not dock.run.is_busy)
+    assert image.name in dock.progress.line.text()
+    image.write_bytes(content)
+    pressed(dock, qtbot, dock.separate_button)
+    assert "objects" in dock.progress.line.text()
 
 
 def test_without_anything_to_measure_it_says_so(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
