@@ -53,7 +53,7 @@ LIGHT = ("settings", "events", "errors", "jobs", "warm", "warm_child", "warm_mes
 def light_modules() -> list[str]:
     """Return the modules that the viewer's process and `--help` import."""
     names = [f"napari_attnseg.{name}" for name in LIGHT]
-    light = (".annotation.", ".data.", ".cli")
+    light = (".annotation.", ".data.", ".objects.", ".cli")
     return names + [name for name in modules() if any(part in name for part in light) and name not in WITH_TORCH]
 
 

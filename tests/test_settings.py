@@ -16,7 +16,15 @@ from pydantic.fields import FieldInfo
 from napari_attnseg.cli.options import add_settings, given_settings
 from napari_attnseg.engine import settings_from
 from napari_attnseg.errors import SettingsError
-from napari_attnseg.settings import DataSettings, ModelSettings, PredictionSettings, RunSettings, make, option_name
+from napari_attnseg.settings import (
+    DataSettings,
+    ModelSettings,
+    ObjectSettings,
+    PredictionSettings,
+    RunSettings,
+    make,
+    option_name,
+)
 
 OTHER: dict[str, Any] = {  # a value that is not the default, where the type and the limits do not give one
     "mask_suffix": "_seg",
@@ -32,8 +40,12 @@ OTHER: dict[str, Any] = {  # a value that is not the default, where the type and
     "encoder_weights": "imagenet",
     "min_zoom": 0.75,
     "max_zoom": 1.5,
+    "threshold": 0.3,
+    "smoothing": 2.0,
 }
-GROUPS = {**RunSettings.groups(), "prediction": PredictionSettings}
+GROUPS = {**RunSettings.groups(), "prediction": PredictionSettings, "objects": ObjectSettings}
+ALONE: dict[str, type[BaseModel]] = {"prediction": PredictionSettings, "objects": ObjectSettings}
+"""Those that are no part of a training's settings."""
 FIELDS = [
     pytest.param(group, name, id=f"{group}-{name}")
     for group, kind in GROUPS.items()
@@ -85,9 +97,9 @@ def test_an_option_becomes_its_setting_and_comes_back_from_json(group: str, name
     assert value != info.default
     values = parsed(kind, words(name, info, value))
     assert list(values) == [option_name(name, info)]
-    if group == "prediction":
-        made: BaseModel = make(PredictionSettings, values)
-        again = PredictionSettings.model_validate(json.loads(made.model_dump_json()))
+    if group in ALONE:
+        made: BaseModel = make(kind, values)
+        again = kind.model_validate(json.loads(made.model_dump_json()))
     else:
         run = settings_from(values)
         made, again = getattr(run, group), getattr(RunSettings.model_validate(json.loads(run.model_dump_json())), group)
@@ -101,9 +113,8 @@ def test_an_option_becomes_its_setting_and_comes_back_from_json(group: str, name
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_is_not_given_is_the_default(group: str) -> None:
     assert parsed(GROUPS[group], []) == {}
-    assert (make(PredictionSettings, {}) if group == "prediction" else getattr(settings_from({}), group)) == GROUPS[
-        group
-    ]()
+    made = make(ALONE[group], {}) if group in ALONE else getattr(settings_from({}), group)
+    assert made == GROUPS[group]()
 
 
 def test_options_have_one_name_each() -> None:

@@ -12,10 +12,16 @@ import tifffile
 from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
 
+from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.objects import ObjectsDock
 from napari_attnseg.viewer.predicted_image import PredictedImage
+from napari_attnseg.viewer.widgets.object_options import ObjectOptions
+from napari_attnseg.viewer.widgets.object_progress import ObjectProgress
+from napari_attnseg.viewer.widgets.object_table import ObjectTable, ObjectView
 from tests.viewer.canvas import stroke, until
 from tests.viewer.docked import click, labels, make_dock, opened, ours
+from tests.viewer.narrow import cut_off, without_tooltip
+from tests.viewer.narrow import dock as docked
 
 
 def touching(folder: Path, count: int = 2, planes: int = 0) -> Path:
@@ -232,8 +238,6 @@ def test_a_prediction_is_taken_first_and_its_probability_cuts(viewer: Any, qtbot
 
 
 def test_thousands_of_objects_are_sorted_at_once(qtbot: Any) -> None:
-    from napari_attnseg.viewer.widgets.object_table import ObjectTable, ObjectView
-
     count = 5000
     rng = np.random.default_rng(0)
     sizes = rng.permutation(count).astype(float)
@@ -252,3 +256,15 @@ def test_thousands_of_objects_are_sorted_at_once(qtbot: Any) -> None:
     assert table.number(view.currentIndex().row()) == 4321
     view.selectRow(0)
     assert chosen == [table.number(0)]
+
+
+def test_everything_fits_and_explains_itself(viewer: Any, qtbot: Any) -> None:
+    options, progress = ObjectOptions(), ObjectProgress()
+    options.setImage("µm", 0.0625, 0.125, stack=True)
+    options.setValue(ObjectSettings(unit="physical", min_size=9876.54, min_distance=987.65))
+    progress.setIdle("12345 objects, mean volume 1.234e+05 µm³")
+    for widget in (options, progress):
+        area = docked(viewer, qtbot, widget)
+        assert cut_off(widget) == []
+        assert without_tooltip(widget) == []
+        viewer.window.remove_dock_widget(area)

@@ -6,9 +6,10 @@ import math
 from typing import Literal
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QSpinBox, QWidget
 
 from napari_attnseg.settings import ObjectSettings, Reach
+from napari_attnseg.viewer.widgets.elided_box import ElidedBox
 
 _STACK = {
     "through its planes": "An object goes on from plane to plane: it is measured as a volume.",
@@ -36,17 +37,17 @@ class ObjectOptions(QWidget):
         self._measures = (1.0, 1.0)
         self._unit = ""
         self._in_unit = False
-        self.stack_box = QComboBox()
+        self.stack_box = ElidedBox()
         self.stack_box.addItems(list(_STACK))
         self.stack_box.setToolTip("\n".join(f"{name.capitalize()}: {tip}" for name, tip in _STACK.items()))
-        self.unit_box = QComboBox()
+        self.unit_box = ElidedBox()
         self.size_box = _number(_SIZE_TIP, 1e9)
         self.apart_box = _number(_APART_TIP, 1e6)
         self.neck_box = QSpinBox()
         self.neck_box.setRange(1, 90)
         self.neck_box.setSuffix(" %")
         self.neck_box.setToolTip(_NECK_TIP)
-        self.neck_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.neck_box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.neck_box.setValue(round(100 * ObjectSettings().neck))
         self._stack_label = QLabel("In a stack")
         self._lay_out()
@@ -119,8 +120,8 @@ class ObjectOptions(QWidget):
             (self._stack_label, self.stack_box),
             (QLabel("Count in"), self.unit_box),
             (QLabel("Drop objects under"), self.size_box),
-            (QLabel("Centres apart at least"), self.apart_box),
-            (QLabel("Cut where narrower by"), self.neck_box),
+            (QLabel("Centres at least"), self.apart_box),
+            (QLabel("Cut if narrower by"), self.neck_box),
         )
         for number, (label, box) in enumerate(rows):
             label.setBuddy(box)
@@ -170,5 +171,5 @@ def _number(tip: str, largest: float) -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setRange(0, largest)
     box.setToolTip(tip)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # not as wide as its largest number
     return box
