@@ -140,13 +140,13 @@ class Measuring:
         for axis in (axis for axis in "TZ" if axis in stack):
             columns[f"First {axis.lower()}"] = self._first[axis][1:]
             columns[f"Last {axis.lower()}"] = self._last[axis][1:]
-        columns |= self._sizes(pixels)
+        columns |= self._sizes(pixels) | self._intensities()
         if not self._joins_planes:
             unit = self._unit
             columns["Eccentricity"] = self._shapes["Eccentricity"][1:]
             columns["Solidity"] = self._shapes["Solidity"][1:]
             columns[f"Perimeter ({unit})"] = self._shapes["Perimeter"][1:]
-        columns |= self._intensities() | self._places(divisor)
+        columns |= self._places(divisor)
         there = pixels > 0  # numbers that were edited away have no row
         return Table({title: column[there] for title, column in columns.items()})
 

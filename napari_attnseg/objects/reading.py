@@ -70,8 +70,12 @@ def read_measured(path: Path, axes: str | None = None) -> Image:
         It cannot be read.
     """
     info = read_info(path, axes)
-    planes = FilePlanes(info, axes) if is_large(info) else read_image(path, axes).pixels
-    return Image(info, planes, channel_titles(info))
+    if is_large(info):
+        return Image(info, FilePlanes(info, axes), channel_titles(info))
+    pixels = read_image(path, axes).pixels
+    if info.is_rgb and np.array_equal(pixels[:, 0], pixels[:, 1]) and np.array_equal(pixels[:, 0], pixels[:, 2]):
+        return Image(info, pixels[:, :1], ("intensity",))  # grey, saved as a colour image
+    return Image(info, pixels, channel_titles(info))
 
 
 def channel_titles(info: ImageInfo) -> tuple[str, ...]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,3 +193,32 @@ def test_masks_are_never_replaced(tmp_path: Path, run: Run) -> None:
     tifffile.imwrite(tmp_path / "a.tif", mask)
     tifffile.imwrite(tmp_path / "a_objects.tif", mask)
     refused(run(tmp_path, "--mask-suffix", "_objects", "--out", tmp_path), "would be replaced", "--out")
+
+
+def test_grey_in_colour_has_one_intensity(tmp_path: Path, run: Run) -> None:
+    grey = np.where(two_discs(12, 20, 0.3), 200, 20).astype(np.uint8)
+    for name, colour in (("grey", [1, 1, 1]), ("red", [1, 0, 0])):
+        tifffile.imwrite(tmp_path / f"{name}.tif", grey[..., None] * np.array(colour, np.uint8), photometric="rgb")
+        tifffile.imwrite(tmp_path / f"{name}_MASK.tif", (grey > 100).astype(np.uint8))
+    assert run(tmp_path, "--out", tmp_path / "out")[0] == 0
+    first, _, last, _ = rows(tmp_path / "out/objects.csv")
+    assert (first["Mean intensity"], first["Mean red"]) == ("200", "")
+    assert (last["Mean intensity"], last["Mean red"], last["Mean green"]) == ("", "200", "0")
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    mask = np.kron(np.eye(8, dtype=np.uint8), np.ones((90, 90), np.uint8))
+    for number in range(60):
+        tifffile.imwrite(tmp_path / f"c{number:02d}_MASK.tif", mask)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "napari_attnseg", "objects", str(tmp_path), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        limit = time.monotonic() + 60
+        while not any(out.glob("c*_OBJECTS.tif")) and time.monotonic() < limit:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+    done = len(list(out.glob("c*_OBJECTS.tif")))
+    assert child.returncode == 130
+    assert 0 < done < 60
+    assert len(rows(out / "summary.csv")) == done

@@ -120,7 +120,7 @@ class ObjectOptions(QWidget):
             (self._stack_label, self.stack_box),
             (QLabel("Count in"), self.unit_box),
             (QLabel("Drop objects under"), self.size_box),
-            (QLabel("Centres at least"), self.apart_box),
+            (QLabel("Centres apart by"), self.apart_box),
             (QLabel("Cut if narrower by"), self.neck_box),
         )
         for number, (label, box) in enumerate(rows):

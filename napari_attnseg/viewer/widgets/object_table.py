@@ -191,6 +191,7 @@ def shown(value: Any) -> str:
 
 
 def _in_two_lines(title: str) -> str:
-    """Break a title before its unit, else at its first space."""
+    """Break a title before its unit, else at its first space; the tooltip says which diameter is meant."""
+    title = title.replace("Equivalent diameter", "Diameter")
     at = title.find(" (") if " (" in title else title.find(" ")
     return title if at < 0 else f"{title[:at]}\n{title[at + 1 :]}"
