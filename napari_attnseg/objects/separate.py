@@ -113,8 +113,8 @@ def _separated(mask: Array, probability: Array | None, lengths: tuple[float, ...
     pieces, count = label(mask, return_num=True, connectivity=degree(settings, mask.ndim))
     if not settings.split or count == 0:
         return np.asarray(pieces.astype(np.uint32))
-    height = _height(mask, probability, lengths, settings.smoothing)
     pixel = math.sqrt(lengths[-1] * lengths[-2])
+    height = _height(mask, probability, lengths, pixel if settings.smoothing is None else settings.smoothing)
     # in logarithms a step is a ratio; the pixel added keeps the steps of a thin line's pixels from being such
     steep = np.log(height + pixel)
     summits = label(local_maxima(steep, connectivity=mask.ndim) & mask, connectivity=mask.ndim)

@@ -44,26 +44,25 @@ class ObjectSettings(Settings):
         "thickness. Larger: fewer cuts.",
         json_schema_extra=extra_data(basic=True),
     )
-    smoothing: float = Field(
-        1.0,
+    smoothing: float | None = Field(
+        None,
         ge=0,
         title="Smoothing",
-        description="Bumps of outlines that are smaller than this make no cuts.",
-        json_schema_extra=extra_data("of the unit"),
+        description="Bumps of outlines that are smaller than this make no cuts. Unset: one pixel.",
     )
     min_distance: float = Field(
         0.0,
         ge=0,
         title="Smallest distance",
         description="Centres of objects that are nearer to each other than this are one object; 0 sets no limit.",
-        json_schema_extra=extra_data("of the unit", basic=True),
+        json_schema_extra=extra_data(basic=True),
     )
     min_size: float = Field(
         0.0,
         ge=0,
         title="Smallest object",
         description="Objects of less area (in a volume: less volume) are dropped.",
-        json_schema_extra=extra_data("of the unit", basic=True),
+        json_schema_extra=extra_data(basic=True),
     )
     unit: Literal["pixels", "physical"] = Field(
         "pixels",

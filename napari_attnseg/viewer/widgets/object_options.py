@@ -66,7 +66,6 @@ class ObjectOptions(QWidget):
             neck=self.neck_box.value() / 100,
             min_size=float(self.size_box.value()),
             min_distance=float(self.apart_box.value()),
-            smoothing=self._side if self._in_unit else 1.0,
         )
 
     def setValue(self, settings: ObjectSettings) -> None:
