@@ -85,8 +85,9 @@ def find_sources(
         both = f"masks (NAME{mask_suffix}.tiff) and no predictions (NAME{PREDICTION}.tiff)" if take is None else wanted
         raise DataError(f"There are no {both} in {data}; to find objects in images, give a model with --model.")
     known = _images_by_name(images, mask_suffix) if images is not None else {}
+    beside = {folder: _names_in(folder) for folder in {path.parent for path in chosen}} if images is None else {}
     suffix = mask_suffix if taken == "masks" else PREDICTION
-    found = [_source(path, suffix, data, images, known, mask_suffix) for path in chosen]
+    found = [_source(path, suffix, data, images, known, beside) for path in chosen]
     without = sum(one.image is None for one in found)
     if without:
         hint = "" if images is not None else "; --images names the folder that holds them"
@@ -120,28 +121,35 @@ def _images_by_name(folder: Path, mask_suffix: str) -> dict[str, list[Path]]:
     return found
 
 
+def _names_in(folder: Path) -> dict[str, Path]:
+    """Return the TIFF files of a folder by their names without extension, in lower case; the first one of a name."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if extension_of(path) and path.is_file():
+            found.setdefault(stem_of(path).casefold(), path)
+    return found
+
+
 def _source(
-    labels: Path, suffix: str, data: Path, images: Path | None, known: dict[str, list[Path]], mask_suffix: str
+    labels: Path,
+    suffix: str,
+    data: Path,
+    images: Path | None,
+    known: dict[str, list[Path]],
+    beside: dict[Path, dict[str, Path]],
 ) -> Source:
     stem = stem_of(labels)[: -len(suffix)]
-    image = _image(labels, stem, data, images, known, mask_suffix)
+    if images is None:
+        image = beside[labels.parent].get(stem.casefold())
+    else:
+        image = _image_below(images, labels, stem, data, known.get(stem, []))
     probability = output_path(labels.with_name(stem + extension_of(labels)), PROBABILITY, labels.parent)
     has_probability = suffix == PREDICTION and probability.is_file()
     return Source(labels, image, probability if has_probability else None, stem)
 
 
-def _image(
-    labels: Path, stem: str, data: Path, images: Path | None, known: dict[str, list[Path]], mask_suffix: str
-) -> Path | None:
-    """Find the image beside, else below `images`: at the same place in it, else the only one of the name."""
-    if images is None:
-        beside = [
-            path
-            for path in sorted(labels.parent.iterdir())
-            if extension_of(path) and stem_of(path).casefold() == stem.casefold() and path.is_file()
-        ]
-        return beside[0] if beside else None
-    candidates = known.get(stem, [])
+def _image_below(images: Path, labels: Path, stem: str, data: Path, candidates: list[Path]) -> Path | None:
+    """Choose the image at the same place below `images`, else the only one of the name."""
     if len(candidates) < 2:
         return candidates[0] if candidates else None
     place = labels.parent.relative_to(data) if data.is_dir() else Path()
