@@ -15,7 +15,7 @@ from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair, PairListing, find_pairs, require_annotated
 from napari_attnseg.data.tiff import read_image
-from napari_attnseg.errors import DataError, SettingsError
+from napari_attnseg.errors import AttnSegError, DataError, SettingsError
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.prediction.finishing import LargeProgress
@@ -24,6 +24,7 @@ from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name, recipe_values
 from napari_attnseg.training.evaluation import Evaluation, score_image
+from napari_attnseg.training.group import ALONE, Group, is_lost_process
 from napari_attnseg.training.plan import Plan, with_longer_training
 from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.reporter import Reporter
@@ -49,6 +50,7 @@ def fit(
     on_event: EventHandler = ignore_event,
     should_stop: Callable[[], bool] = lambda: False,
     should_pause: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
     **values: Any,
 ) -> TrainingResult:
     """Train a model on a folder of images with masks.
@@ -76,6 +78,8 @@ def fit(
         Called with each event, from this thread.
     should_stop, should_pause
         Asked between batches: whether to save and end, and whether to rest.
+    group
+        The processes that train together, as `Group.join` finds them; the first one's folder and settings count.
 
     Returns
     -------
@@ -93,27 +97,52 @@ def fit(
         settings = settings_from(values)
         settings = fine_tuning(settings) if init and images else settings
     folder = RunFolder(Path(run) if run else new_run_path(path))
-    report = Reporter(folder, on_event)
+    report = Reporter(folder, on_event, is_silent=not group.is_first)
+
+    def plan() -> Plan:
+        return _plan(path, folder, settings, init, images, values, report, should_stop, resume=resume)
+
+    try:
+        return Trainer(group.from_first(plan), folder, report, should_stop, should_pause, group).run()
+    except Stopped:
+        return TrainingResult(0, None, 0.0, True, folder, "it was stopped")
+    except RuntimeError as error:
+        if group.is_shared and is_lost_process(error):
+            raise AttnSegError(
+                f"Another of the {group.size} processes of this training has died, and so all end; what was saved last "
+                f"is in {folder.path}: start them again with {group.run_option} {folder.path} --resume."
+            ) from error
+        raise
+
+
+def _plan(
+    path: Path,
+    folder: RunFolder,
+    settings: RunSettings,
+    init: str | Path | None,
+    images: Sequence[Path],
+    values: dict[str, Any],
+    report: Reporter,
+    should_stop: Callable[[], bool],
+    *,
+    resume: bool,
+) -> Plan:
+    """Read the plan of the run to go on with, or make one; raises `Stopped` if that is asked for meanwhile."""
     if resume and folder.is_started:
         plan = Plan.from_json(folder.read_run())
         if path.resolve() != plan.source.resolve():
             raise SettingsError(f"This run learns from {plan.source} and goes on with that; {path} needs a new run.")
         _require_same(plan, values)
-        plan = with_longer_training(plan, epochs=values.get("epochs"), max_minutes=values.get("max_minutes"))
-    else:
-        folder.require_free()
+        return with_longer_training(plan, epochs=values.get("epochs"), max_minutes=values.get("max_minutes"))
+    folder.require_free()
 
-        def on_mask(count: int, total: int) -> None:
-            if should_stop():
-                raise Stopped
-            if count == 0 or report.is_due():
-                report(Progress(0.0, f"looking at the masks, {count + 1} of {total}"))
+    def on_mask(count: int, total: int) -> None:
+        if should_stop():
+            raise Stopped
+        if count == 0 or report.is_due():
+            report(Progress(0.0, f"looking at the masks, {count + 1} of {total}"))
 
-        try:
-            plan = make_plan(path, settings, model_path(init) if init else None, focus=images, on_mask=on_mask)
-        except Stopped:
-            return TrainingResult(0, None, 0.0, True, folder, "it was stopped")
-    return Trainer(plan, folder, report, should_stop, should_pause).run()
+    return make_plan(path, settings, model_path(init) if init else None, focus=images, on_mask=on_mask)
 
 
 def predict(model: Model, image: str | Path, **values: Any) -> Prediction:

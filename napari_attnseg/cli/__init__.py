@@ -22,6 +22,7 @@ from napari_attnseg.cli import (
     train,
 )
 from napari_attnseg.errors import AttnSegError
+from napari_attnseg.training.launch import launch
 
 COMMANDS = (train, recipes, predict, objects, evaluate, compare, check, import_data, models, demo, serve)
 INTERRUPTED = 130
@@ -30,6 +31,12 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 a user's error, 2 wrong usage, 130 stopped by Ctrl-C."""
     options = parser().parse_args(arguments)
+    if launch().is_shared and options.command is not train.run:
+        if launch().is_first:
+            print(
+                "napari-attnseg: torchrun is for the command train alone; start this one without it.", file=sys.stderr
+            )
+        return 1
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     try:
         return int(options.command(options))

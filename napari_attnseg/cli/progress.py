@@ -17,8 +17,9 @@ _SECONDS_BETWEEN_LINES = 10.0
 class Interrupt:
     """Turns the first Ctrl-C (or SIGTERM) into a request to save and stop, and the second into an end at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_silent: bool = False) -> None:
         self.requested = False
+        self._is_silent = is_silent
 
     def __call__(self) -> bool:
         """Whether a stop was asked for."""
@@ -29,13 +30,14 @@ class Interrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nStopping and saving; press Ctrl-C again to end at once.", file=sys.stderr)
+        if not self._is_silent:
+            print("\nStopping and saving; press Ctrl-C again to end at once.", file=sys.stderr)
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Interrupt]:
+def stop_on_interrupt(*, is_silent: bool = False) -> Iterator[Interrupt]:
     """Within the block, Ctrl-C and SIGTERM ask for a stop instead of raising."""
-    interrupt = Interrupt()
+    interrupt = Interrupt(is_silent=is_silent)
     before = {number: signal.signal(number, interrupt.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupt

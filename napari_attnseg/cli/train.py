@@ -6,10 +6,10 @@ import argparse
 import contextlib
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_attnseg.cli.job_folder import asked_by_file
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
@@ -18,7 +18,11 @@ from napari_attnseg.errors import AttnSegError, RunFolderError
 from napari_attnseg.events import Cancelled, Event, EventHandler, Failed, Finished, Progress, append_event, ignore_event
 from napari_attnseg.jobs import EVENTS, PAUSE, STOP
 from napari_attnseg.settings import RunSettings, make, read_recipe
+from napari_attnseg.training.launch import launch
 from napari_attnseg.training.run_folder import new_run_path
+
+if TYPE_CHECKING:
+    from napari_attnseg.training.group import Group
 
 _GROUPS = {"data": "data", "model": "model", "training": "training"}
 
@@ -29,11 +33,18 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         "train",
         help="train a model on images with masks",
         description="Train a model on a folder of TIFF images with masks (cell01.tiff, cell01_MASK.tiff).\n"
-        "The run folder gets best.safetensors (the model to use), last.safetensors, metrics.csv and curves.png.",
+        "The run folder gets best.safetensors (the model to use), last.safetensors, metrics.csv and curves.png.\n"
+        "On several GPUs: torchrun --nproc-per-node N -m napari_attnseg train ...",
         formatter_class=HelpFormatter,
     )
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of pairs, one TIFF, or a run's run.json")
-    parser.add_argument("--run", type=Path, metavar="DIR", help="run folder to make (default runs/DATA-DATE-TIME)")
+    parser.add_argument(
+        "--run",
+        "--run-folder",  # torchrun takes --run for an option of its own
+        type=Path,
+        metavar="DIR",
+        help="run folder to make (default runs/DATA-DATE-TIME)",
+    )
     parser.add_argument(
         "--init", type=Path, metavar="MODEL", help="a model file to start from, or nuclei, which comes with the program"
     )
@@ -77,17 +88,29 @@ class _Task:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run the command, on its own or as one of the processes that torchrun started."""
+    if not launch().is_shared:
+        return _train(options)
+    from napari_attnseg.cli.train_together import train_together
+
+    return train_together(options, _train)
+
+
+def _train(options: argparse.Namespace, group: Group | None = None) -> int:
+    """Train; of several processes only the first one is heard of."""
+    is_first = group is None or group.is_first
     values = given_settings(options)
     if options.recipe is not None:
         read_recipe(options.recipe)  # what is wrong with it is said before anything slow begins
     task = _task(options)
-    tell = _Events(task.folder, is_ours=task.is_new)
+    tell = _Events(task.folder, is_ours=task.is_new, is_silent=not is_first)
     if task.settings is not None:
         tell.note(Progress(0.0, "starting"))  # whoever ordered this sees a sign of life at once
     from napari_attnseg import engine  # torch takes seconds to import
+    from napari_attnseg.training.group import ALONE
 
-    with stop_on_interrupt() as interrupt, shown("Training", as_events=options.events) as on_event:
+    together = group or ALONE
+    with stop_on_interrupt(is_silent=not is_first) as interrupt, _shown(options, is_first) as on_event:
         tell.show = on_event
         try:
             result = engine.fit(
@@ -101,6 +124,7 @@ def run(options: argparse.Namespace) -> int:
                 on_event=tell.pass_on,
                 should_stop=_any_of(interrupt, asked_by_file(task.folder / STOP)),
                 should_pause=asked_by_file(task.folder / PAUSE),
+                group=together,
                 **values,
             )
         except AttnSegError as error:
@@ -109,11 +133,21 @@ def run(options: argparse.Namespace) -> int:
         except Exception as error:
             tell.last(Failed(f"An error of the program: {error!r}.", traceback.format_exc()))
             raise
-        text = _closing(result)
+        text = _closing(result, together)
         tell.last((Cancelled if result.was_stopped else Finished)(text, result.to_json()))
-    if not options.events:
+    if not options.events and is_first:
         print(text)
     return 130 if interrupt.requested else 0
+
+
+@contextlib.contextmanager
+def _shown(options: argparse.Namespace, is_first: bool) -> Iterator[EventHandler]:
+    """Yield what shows events: nothing but in the first of several processes."""
+    if not is_first:
+        yield ignore_event
+        return
+    with shown("Training", as_events=options.events) as on_event:
+        yield on_event
 
 
 def _task(options: argparse.Namespace) -> _Task:
@@ -149,8 +183,9 @@ class _Events:
     it for whoever follows them.
     """
 
-    def __init__(self, folder: Path, *, is_ours: bool) -> None:
+    def __init__(self, folder: Path, *, is_ours: bool, is_silent: bool = False) -> None:
         self._folder = folder
+        self._is_silent = is_silent
         self._is_ours = is_ours
         self.show: EventHandler = ignore_event
 
@@ -161,12 +196,13 @@ class _Events:
 
     def last(self, event: Event) -> None:
         """Show and note the last event."""
-        self.show(event)
+        if not self._is_silent:
+            self.show(event)
         self.note(event)
 
     def note(self, event: Event) -> None:
         """Write an event to the run folder, if there is one yet."""
-        if self._is_ours and self._folder.is_dir():
+        if self._is_ours and not self._is_silent and self._folder.is_dir():
             with contextlib.suppress(OSError):  # the disk may be what went wrong
                 append_event(self._folder / EVENTS, event)
 
@@ -175,7 +211,7 @@ def _any_of(*checks: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: any(check() for check in checks)
 
 
-def _closing(result: Any) -> str:
+def _closing(result: Any, group: Group) -> str:
     score = "" if result.best_score is None else f" Best score on held-out images: {result.best_score:.3f}."
     epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
     if result.start_score is not None:
@@ -183,5 +219,5 @@ def _closing(result: Any) -> str:
         score += f" The starting model's: {result.start_score:.3f}{gain}."
     end = f"Ended after {epochs} and {result.minutes:.1f} minutes: {result.reason}.{score}"
     if result.was_stopped:
-        return f"{end}\nGo on with --run {result.folder.path} --resume."
+        return f"{end}\nGo on with {group.run_option} {result.folder.path} --resume."
     return f"{end}\nModel: {result.folder.best}"

@@ -118,24 +118,31 @@ class PatchSampler:
         """Number of planes of all images."""
         return sum(len(image.pixels) for image in self.images)
 
-    def batch(self, step: int, count: int, *, flips: bool) -> PatchBatch:
-        """Return the `count` patches of step `step`, each turned and mirrored at random if `flips`."""
+    def batch(self, step: int, count: int, *, flips: bool, part: slice = slice(None)) -> PatchBatch:
+        """Return the `count` patches of step `step`, each turned and mirrored at random if `flips`.
+
+        With `part` only those of the patches are cut, and they are the very ones that the whole batch would hold.
+        """
         rng = np.random.default_rng((self.seed, step))
-        cut = [self._patch(rng, flips=flips) for _ in range(count)]
+        spots = [self._drawn(rng, flips=flips) for _ in range(count)]
+        cut = [self._patch(*spot) for spot in spots[part]]
         images, labels, valid = zip(*cut, strict=True)
         return PatchBatch(np.stack(images), np.stack(labels), np.stack(valid) if self._has_invalid else None)
 
+    def _drawn(self, rng: np.random.Generator, *, flips: bool) -> tuple[int, int, int, int, int, bool]:
+        """Return image, plane, the upper left corner, quarter turns and whether to mirror, all at random."""
+        place = self._place(rng)
+        return (*place, int(rng.integers(4)), bool(rng.random() < 0.5)) if flips else (*place, 0, False)
+
     def _patch(
-        self, rng: np.random.Generator, *, flips: bool
+        self, number: int, plane: int, y: int, x: int, turns: int, mirror: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
-        number, plane, y, x = self._place(rng)
         image = self.images[number]
         pixels = _cut(image.pixels[plane], y, x, self.size).astype(np.float32)
         labels = _cut(image.labels[plane], y, x, self.size)
         valid = np.ones_like(labels, bool) if image.valid is None else _cut(image.valid[plane], y, x, self.size)
-        if flips:
-            turns, mirror = rng.integers(4), rng.random() < 0.5
-            pixels, labels, valid = (_turn(array, int(turns), bool(mirror)) for array in (pixels, labels, valid))
+        if turns or mirror:
+            pixels, labels, valid = (_turn(array, turns, mirror) for array in (pixels, labels, valid))
         return pixels, labels, valid
 
     def _place(self, rng: np.random.Generator) -> tuple[int, int, int, int]:

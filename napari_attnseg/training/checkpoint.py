@@ -46,15 +46,18 @@ class Position:
 
 
 class Checkpoints:
-    """Writes and restores the checkpoints of one run."""
+    """Writes and restores the checkpoints of one run; of several processes the first one does."""
 
     def __init__(self, plan: Plan, folder: RunFolder, learner: Learner) -> None:
+        self.group = learner.group
         self.plan = plan
         self.folder = folder
         self.learner = learner
 
     def save_models(self, position: Position, row: MetricsRow, *, is_best: bool) -> list[Path]:
         """Write last.safetensors, and best.safetensors if it is the best so far; return what was written."""
+        if not self.group.is_first:
+            return []
         card = self._card(position, row)
         paths = [self.folder.last, self.folder.best] if is_best else [self.folder.last]
         for path in paths:
@@ -63,7 +66,8 @@ class Checkpoints:
 
     def save_state(self, position: Position) -> None:
         """Write state.pt."""
-        self.folder.write_state({"position": asdict(position), **self.learner.state()})
+        if self.group.is_first:
+            self.folder.write_state({"position": asdict(position), **self.learner.state()})
 
     def restore(self) -> tuple[Position, list[MetricsRow]] | None:
         """Load state.pt into the learner; None if there is none.
@@ -73,7 +77,7 @@ class Checkpoints:
         RunFolderError
             The state is damaged.
         """
-        state = self.folder.read_state()
+        state, rows = self.group.from_first(lambda: (self.folder.read_state(), self.folder.read_metrics()))
         if state is None:
             return None
         try:
@@ -82,8 +86,7 @@ class Checkpoints:
         except (KeyError, TypeError) as error:
             raise RunFolderError(f"'{self.folder.state}' holds no training state ({error}).") from error
         self.learner.load_state(state)
-        rows = [row for row in self.folder.read_metrics() if row["epoch"] <= position.epoch]
-        return position, rows
+        return position, [row for row in rows if row["epoch"] <= position.epoch]
 
     def _card(self, position: Position, row: MetricsRow) -> ModelCard:
         settings = self.plan.settings

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from napari_attnseg.data.augment import Augmenter
 from napari_attnseg.data.patches import LoadedImage, PatchBatch, PatchSampler
+from napari_attnseg.errors import SettingsError
 from napari_attnseg.models.device import Compute
 from napari_attnseg.settings import TrainingSettings
+from napari_attnseg.training.group import ALONE, Group
 
 SMALLEST_PATCH = 32
 _SETTLING_BATCHES = 4
@@ -36,6 +38,8 @@ class Feed:
         Whether patches are mirrored and turned.
     focus
         Numbers of the images to concentrate on.
+    group
+        The processes that share each batch: this one cuts every so many-th patch of it.
     """
 
     def __init__(
@@ -46,13 +50,16 @@ class Feed:
         *,
         flips: bool,
         focus: Collection[int] = (),
+        group: Group = ALONE,
     ) -> None:
+        require_shares(settings, group)
         self._images = images
         self._settings = settings
         self._compute = compute
         self._flips = flips
         self.patch_size = settings.patch_size
         self._focus = focus
+        self._group = group
         self._augmenter, self._sampler = self._cutters()
 
     @property
@@ -76,6 +83,8 @@ class Feed:
         if batch.labels.shape[-1] != self._augmenter.source_size:  # cut before the patches were made smaller
             batch = self._cut(step)
         torch.manual_seed((self._settings.seed << 32) + step)
+        if self._group.rank:  # other patches, and so other random numbers
+            torch.manual_seed(int(torch.randint(2**62, (self._group.rank,))[-1]))
         valid = None if batch.valid is None else torch.from_numpy(batch.valid).to(self._compute.device)
         labels = torch.from_numpy(batch.labels).to(self._compute.device).long()
         return self._augmenter(self._compute.images(torch.from_numpy(batch.images)), labels, valid)
@@ -123,4 +132,23 @@ class Feed:
         )
 
     def _cut(self, step: int) -> PatchBatch:
-        return self._sampler.batch(step, self._settings.batch_size, flips=self._flips)
+        part = slice(self._group.rank, None, self._group.size)
+        return self._sampler.batch(step, self._settings.batch_size, flips=self._flips, part=part)
+
+
+def require_shares(settings: TrainingSettings, group: Group) -> None:
+    """Make sure that each process gets as many patches of a batch as the others.
+
+    Raises
+    ------
+    SettingsError
+        The batch cannot be shared out like that.
+    """
+    size = settings.batch_size
+    if size % group.size:
+        below, above = size // group.size * group.size, -(-size // group.size) * group.size
+        choice = f"{below} or {above}" if below else f"{above}"
+        raise SettingsError(
+            f"A batch of {size} patches cannot be shared out evenly over {group.size} processes; give --batch-size "
+            f"{choice}."
+        )

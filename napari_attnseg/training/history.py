@@ -14,10 +14,12 @@ class History:
     """The rows of a run, one an epoch, and the files that show them.
 
     The picture is drawn now and then and at the end: drawing takes a fraction of a second, and some epochs take less.
+    Without `writes` only the rows are kept, as by all processes of a training but the first.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, writes: bool = True) -> None:
         self.rows: list[MetricsRow] = []
+        self._writes = writes
         self._folder = folder
         self._board = TensorBoard(folder.path)
         self._last_drawn = time.monotonic()
@@ -30,7 +32,8 @@ class History:
         SaveError
             It cannot be written.
         """
-        self._folder.write_metrics(self.rows)
+        if self._writes:
+            self._folder.write_metrics(self.rows)
 
     def show(self) -> None:
         """Add the last row to TensorBoard's files, and draw the curves if that was long ago.
@@ -40,6 +43,8 @@ class History:
         SaveError
             A file cannot be written.
         """
+        if not self._writes:
+            return
         self._board.add(self.rows[-1])
         if time.monotonic() - self._last_drawn >= _SECONDS_BETWEEN_CURVES:
             draw_curves(self._folder.curves, self.rows)
@@ -54,5 +59,5 @@ class History:
             The picture cannot be written.
         """
         self._board.close()
-        if self.rows:
+        if self.rows and self._writes:
             draw_curves(self._folder.curves, self.rows)

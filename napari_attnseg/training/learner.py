@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from typing import Any, cast
+from warnings import catch_warnings, filterwarnings
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
 from napari_attnseg.settings import TrainingSettings
+from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.losses import make_loss
 from napari_attnseg.training.optimiser import make_optimiser
+from napari_attnseg.training.shared_norm import share_batch_norm
 
 _LARGEST_GRADIENT = 5.0
 
@@ -34,25 +40,47 @@ class Learner:
         The device and its number type.
     class_weights
         float (classes with background,), how much a pixel of each class counts; None: all the same.
+    group
+        The processes that share each batch; all make the same step.
     """
 
     def __init__(
-        self, model: UNet, settings: TrainingSettings, compute: Compute, class_weights: Tensor | None = None
+        self,
+        model: UNet,
+        settings: TrainingSettings,
+        compute: Compute,
+        class_weights: Tensor | None = None,
+        group: Group = ALONE,
     ) -> None:
         self.settings = settings
         self.compute = compute
         self.model = compute.place(model)
-        self.loss = make_loss(settings, None if class_weights is None else class_weights.to(compute.device))
+        weights = None if class_weights is None else class_weights.to(compute.device)
+        self.loss = make_loss(settings, weights)
+        """The loss of what one process sees."""
+        self.group = group
+        self._batch_loss = make_loss(settings, weights, group.total) if group.is_shared else self.loss
         self.optimiser = make_optimiser(self.model.parameters(), settings)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.needs_scaler)
         self.chunks = 1
         """In how many parts a batch goes through the network; raised when the GPU's memory is too small."""
         self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
+        self._network = _shared(self.model, group, compute) if group.is_shared else self.model
 
     @property
     def averaged(self) -> UNet:
         """The network to score and to save."""
-        return cast(UNet, self._average.module if self.settings.ema > 0 else self.model)
+        return cast(UNet, self._average.module if self._is_averaging else self.model)
+
+    @property
+    def patches(self) -> int:
+        """How many patches of a batch this process learns from."""
+        return self.settings.batch_size // self.group.size
+
+    @property
+    def _is_averaging(self) -> bool:
+        """Whether there is an average; in a group there is, for it is scored by each process alone."""
+        return self.settings.ema > 0 or self.group.is_shared
 
     def step(self, images: Tensor, labels: Tensor, valid: Tensor | None, rate: float) -> Tensor:
         """Learn from one batch on the device and return its loss, a scalar that is not yet synchronised.
@@ -77,25 +105,45 @@ class Learner:
             [None] * self.chunks if valid is None else valid.chunk(self.chunks),
             strict=False,
         )
+        left = len(images)
         for part_images, part_labels, part_valid in parts:
-            with self.compute.autocast():
-                logits = self.model(part_images.contiguous(memory_format=torch.channels_last))
-            loss = self.loss(logits, part_labels, part_valid) * (len(part_images) / len(images))
-            self.scaler.scale(loss).backward()
+            left -= len(part_images)
+            with self._summing_up(is_last=left == 0):
+                with self.compute.autocast():
+                    logits = self._network(part_images.contiguous(memory_format=torch.channels_last))
+                loss = self._batch_loss(logits, part_labels, part_valid) * (len(part_images) / len(images))
+                self.scaler.scale(loss).backward()
             total += loss.detach()
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        if self.settings.ema > 0:
+        if self._is_averaging:
             self._follow()
         return total
 
+    def fits(self, images: Tensor, labels: Tensor, valid: Tensor | None) -> bool:
+        """Whether the GPU's memory is enough for a batch in as many parts as now, tried on a copy of the network.
+
+        In a group that is tried before the step and without the others: whoever fails in a step leaves them waiting.
+        """
+        if self.compute.device.type != "cuda":
+            return True
+        copy = deepcopy(self.averaged).train()
+        try:
+            with self.compute.autocast():
+                logits = copy(images.chunk(self.chunks)[0].contiguous(memory_format=torch.channels_last))
+            valid = None if valid is None else valid.chunk(self.chunks)[0]
+            self.loss(logits, labels.chunk(self.chunks)[0], valid).backward()
+        except torch.OutOfMemoryError:
+            return False
+        return True
+
     def split_further(self) -> bool:
         """Halve what goes through the network at once; False when it is a single patch already."""
-        if self.chunks >= self.settings.batch_size:
+        if self.chunks >= self.patches:
             return False
-        self.chunks = min(self.chunks * 2, self.settings.batch_size)
+        self.chunks = min(self.chunks * 2, self.patches)
         self.optimiser.zero_grad(set_to_none=True)
         if self.compute.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -140,12 +188,30 @@ class Learner:
             raise AttnSegError(f"The saved training state does not fit the model of this run ({error}).") from error
         self.chunks = int(state["chunks"])
 
+    def _summing_up(self, *, is_last: bool) -> AbstractContextManager[object]:
+        """Return the context of a part of a batch: gradients are exchanged with the last one."""
+        if isinstance(self._network, DistributedDataParallel) and not is_last:
+            return self._network.no_sync()
+        return nullcontext()
+
     def _follow(self) -> None:
         """Move the average towards the weights, faster in the first steps, when they are still far from any good."""
         seen = int(self._average.n_averaged)
         decay = min(self.settings.ema, (1 + seen) / (10 + seen))
         self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)
         self._average.update_parameters(self.model)
+
+
+def _shared(module: nn.Module, group: Group, compute: Compute) -> DistributedDataParallel:
+    """Return the network such that its gradients, and its batch normalisation, are those of all processes."""
+    if group.uses_nccl and compute.device.type == "cuda":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    else:
+        share_batch_norm(module, group.total, group.size)
+    with catch_warnings():
+        filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)  # older versions know no other name for it
+        # the statistics of batch normalisation are the same on all already
+        return DistributedDataParallel(module, broadcast_buffers=False)
 
 
 def require_finite(loss: Tensor, epoch: int) -> None:

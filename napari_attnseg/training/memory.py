@@ -33,7 +33,7 @@ def need_less(learner: Learner, feed: Feed) -> str:
     """
     size = feed.patch_size
     if learner.split_further():
-        part = -(-learner.settings.batch_size // learner.chunks)
+        part = -(-learner.patches // learner.chunks)
         return f"The GPU's memory ran out; going on with {part} patch{'es' * (part != 1)} at a time."
     if feed.halve_patches():
         return (

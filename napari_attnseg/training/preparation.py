@@ -11,10 +11,11 @@ from napari_attnseg.data.loading import load_images
 from napari_attnseg.data.patches import LoadedImage
 from napari_attnseg.events import Notice
 from napari_attnseg.models.device import Compute
-from napari_attnseg.models.initialise import initial_model
+from napari_attnseg.models.initialise import InitialModel, initial_model
 from napari_attnseg.training.checkpoint import Checkpoints
 from napari_attnseg.training.class_weights import inverse_frequency
 from napari_attnseg.training.feed import Feed
+from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.learner import Learner
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.reporter import Reporter
@@ -41,6 +42,7 @@ def prepare(
     report: Reporter,
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
+    group: Group = ALONE,
 ) -> Prepared:
     """Read the images and build the network; then make the run folder, with the plan as run.json.
 
@@ -54,6 +56,8 @@ def prepare(
         Called with what is being done, for people.
     interrupted
         Asked again and again; True ends it.
+    group
+        The processes that train together; each reads all images, and the first one builds the network for all.
 
     Raises
     ------
@@ -63,9 +67,9 @@ def prepare(
         `interrupted` returned True.
     """
     settings, convention = plan.settings.training, plan.convention
-    train, held_out = _images(plan, report, say, interrupted)
+    train, held_out = group.each(lambda: _images(plan, report, say, interrupted))
     focus = [number for number, pair in enumerate(plan.train) if pair.image in plan.focus]
-    feed = Feed(train, settings, compute, flips=plan.flips, focus=focus)
+    feed = Feed(train, settings, compute, flips=plan.flips, focus=focus, group=group)
 
     def on_wait(message: str) -> None:
         if interrupted():
@@ -74,16 +78,24 @@ def prepare(
             say(message)
 
     torch.manual_seed(settings.seed)
-    is_resumed = folder.state.exists()
-    start = initial_model(
-        plan.settings.model, plan.init, convention.class_names, is_resumed=is_resumed, on_wait=on_wait
-    )
-    for notice in start.notices:
-        report(Notice(notice))
-    folder.create()
-    folder.write_run(plan.to_json())
+
+    def begin() -> InitialModel:
+        start = initial_model(
+            plan.settings.model,
+            plan.init,
+            convention.class_names,
+            is_resumed=folder.state.exists(),
+            on_wait=on_wait,
+        )
+        for notice in start.notices:
+            report(Notice(notice))
+        folder.create()
+        folder.write_run(plan.to_json())
+        return start
+
+    start = group.from_first(begin)
     weights = inverse_frequency(train, convention.n_classes) if settings.class_weights == "inverse" else None
-    learner = Learner(start.model, settings, compute, weights)
+    learner = Learner(start.model, settings, compute, weights, group)
     return Prepared(held_out, feed, learner, Checkpoints(plan, folder, learner), start.is_whole)
 
 

@@ -17,9 +17,13 @@ SECONDS_BETWEEN = 0.5
 
 
 class Reporter:
-    """Passes events on; those from before there is a run folder are written once there is one."""
+    """Passes events on; those from before there is a run folder are written once there is one.
 
-    def __init__(self, folder: RunFolder, handler: EventHandler) -> None:
+    A silent one does neither, as in all processes of a training but the first.
+    """
+
+    def __init__(self, folder: RunFolder, handler: EventHandler, *, is_silent: bool = False) -> None:
+        self._is_silent = is_silent
         self._folder = folder
         self._handler = handler
         self._early: list[Event] = []
@@ -33,6 +37,8 @@ class Reporter:
         SaveError
             The run folder cannot be written to.
         """
+        if self._is_silent:
+            return
         self._early.append(event)
         if self._folder.path.is_dir():
             for one in self._early:

@@ -17,6 +17,7 @@ from napari_attnseg.data.patches import PatchBatch
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Notice
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.training.checkpoint import Position
+from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.history import History
 from napari_attnseg.training.learner import require_finite
 from napari_attnseg.training.memory import need_less
@@ -49,6 +50,8 @@ class Trainer:
         Asked before every batch; True saves everything and ends.
     should_pause
         Asked before every batch; nothing is done while it says True, unless to stop.
+    group
+        The processes that train together. The first one is asked, decides, writes and reports; what it decides all do.
     """
 
     def __init__(
@@ -58,17 +61,21 @@ class Trainer:
         report: Reporter,
         should_stop: Callable[[], bool] = lambda: False,
         should_pause: Callable[[], bool] = lambda: False,
+        group: Group = ALONE,
     ) -> None:
         self.plan = plan
         self.settings = plan.settings.training
         self.folder = folder
         self.pace = Pace(self.settings)
         self.position = Position()
-        self.history = History(folder)
+        self.group = group
+        self.history = History(folder, writes=group.is_first)
         self._report = report
-        self._interrupted = Requests(should_stop, should_pause, self.pace, self._on_pause).interrupted
+        requests = Requests(should_stop, should_pause, self.pace, self._on_pause)
+        self._interrupted = requests.interrupted if group.is_first else lambda: False
         self._start_row: MetricsRow = {}
         self._losses: list[Tensor] = []
+        self._fits = False
         self._last_state = float("-inf")
 
     def run(self) -> TrainingResult:
@@ -79,7 +86,7 @@ class Trainer:
         DataError, ModelFileError, SettingsError, SaveError, RunFolderError
             What was asked for cannot be done; what is in the run folder stays usable.
         """
-        self.compute = choose_compute(self.settings.device, self.settings.precision)
+        self.compute = self.group.described(choose_compute(self.settings.device, self.settings.precision))
         self._report(started_of(self.plan, self.folder, self.compute))
         for notice in self.plan.notices:
             self._report(Notice(notice))
@@ -97,11 +104,13 @@ class Trainer:
     # Preparation
 
     def _prepare(self) -> None:
-        found = prepare(self.plan, self.folder, self.compute, self._report, self._progress, self._interrupted)
+        found = prepare(
+            self.plan, self.folder, self.compute, self._report, self._progress, self._interrupted, self.group
+        )
         self.held_out, self.feed, self.learner = found.held_out, found.feed, found.learner
         self.checkpoints = found.checkpoints
         self.pace.steps_per_epoch = self.feed.steps_per_epoch
-        self.pace.scored_pixels = sum(image.labels.size for image in self.held_out)
+        self.pace.scored_pixels = sum(image.labels.size for image in self.held_out) // self.group.size
         restored = self.checkpoints.restore()
         self._last_state = time.monotonic()
         if restored is not None:
@@ -130,7 +139,7 @@ class Trainer:
     def _epochs(self, pool: ThreadPoolExecutor) -> str:
         settings = self.settings
         while self.position.epoch < settings.epochs:
-            if self.pace.is_time_up() and self.position.epoch > 0:
+            if self._is_time_up() and self.position.epoch > 0:
                 return f"the time limit of {settings.max_minutes:g} minutes is reached"
             self._one_epoch(pool)
             if settings.patience and self.position.epochs_without_gain >= settings.patience:
@@ -143,29 +152,44 @@ class Trainer:
         count = self.pace.steps_per_epoch - position.step_in_epoch
         self.pace.begin_steps()
         for batch in self.feed.batches(position.step, count, pool):
-            if self._interrupted():
+            if self.group.first_says(self._interrupted):
                 raise Stopped
             self._losses.append(self._step(batch))
             position.step += 1
             position.step_in_epoch += 1
             self._after_step()
-            if self.pace.is_time_up():
+            if self._is_time_up():
                 break
         self._end_epoch()
 
     def _step(self, batch: PatchBatch) -> Tensor:
         rate = self._learning_rate()
+        if self.group.is_shared:
+            self._find_what_fits(batch)
+            return self.learner.step(*self.feed.tensors(self.position.step, batch), rate)
         while True:
             try:
                 return self.learner.step(*self.feed.tensors(self.position.step, batch), rate)
             except torch.OutOfMemoryError:
                 pass  # made smaller outside of this block, in which the error still holds the batch's memory
-            self._report(Notice(need_less(self.learner, self.feed)))
-            if self.feed.patch_size != self.settings.patch_size:
-                self.position.patch_size = self.feed.patch_size
+            self._take_less()
+
+    def _find_what_fits(self, batch: PatchBatch) -> None:
+        """Agree, before the first step, on what the memory of every process is enough for."""
+        while not self._fits:
+            tensors = self.feed.tensors(self.position.step, batch)
+            self._fits = not self.group.any_says(not self.learner.fits(*tensors))
+            del tensors
+            if not self._fits:
+                self._take_less()
+
+    def _take_less(self) -> None:
+        self._report(Notice(need_less(self.learner, self.feed)))
+        if self.feed.patch_size != self.settings.patch_size:
+            self.position.patch_size = self.feed.patch_size
 
     def _after_step(self) -> None:
-        position, is_due = self.position, self._report.is_due()
+        position, is_due = self.position, self.group.first_says(self._report.is_due)
         if is_due:  # not at each step: looking at the loss waits for the GPU
             require_finite(self._losses[-1], position.epoch)
         self.pace.step_done()
@@ -178,7 +202,7 @@ class Trainer:
         position = self.position
         loss = float(torch.stack(self._losses).mean())
         row: MetricsRow = {"epoch": position.epoch + 1, "loss": loss, "learning_rate": self._learning_rate()}
-        self.learner.settle(self.feed.settling_batches)
+        self._settle()
         is_best = True
         if self.held_out:
             found = self._validate()
@@ -209,15 +233,28 @@ class Trainer:
 
         with self.pace.scoring():
             model, loss = self.learner.averaged, self.learner.loss
-            return validate(model, self.held_out, self.compute, self.plan, loss, self._interrupted, on_image)
+            return validate(
+                model, self.held_out, self.compute, self.plan, loss, self._interrupted, on_image, self.group
+            )
+
+    def _settle(self) -> None:
+        """Measure the statistics of batch normalisation on the first process, and give all its network."""
+        if self.group.is_first:
+            self.learner.settle(self.feed.settling_batches)
+        self.learner.averaged.eval()
+        self.group.follow_first(self.learner.averaged)
 
     def _learning_rate(self) -> float:
-        return learning_rate(self.settings, self.pace.share_done(self.position.step), self.position.plateau)
+        share = self.group.first_says(lambda: self.pace.share_done(self.position.step))
+        return learning_rate(self.settings, share, self.position.plateau)
+
+    def _is_time_up(self) -> bool:
+        return self.settings.max_minutes is not None and bool(self.group.first_says(self.pace.is_time_up))
 
     # Ends, saving and reporting
 
     def _stopped(self) -> TrainingResult:
-        if self.position.step > 0:
+        if self.position.step > 0 and self.group.is_first:
             self._save_state()  # before the statistics are measured, which an uninterrupted run does not do here
             is_only = not self.folder.best.exists()
             if is_only:  # it will be used as it is; one small batch does, since whoever stops waits for it

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_attnseg.data.patches import LoadedImage
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.labels import to_labels
 from napari_attnseg.prediction.tiling import FloatArray, Stopped, predict_plane
-from napari_attnseg.training.evaluation import Evaluation, score_image
+from napari_attnseg.training.evaluation import Evaluation, ImageScore
+from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.losses import Loss
+from napari_attnseg.training.metrics import confusion_matrix
 from napari_attnseg.training.plan import Plan
 
 __all__ = ["Stopped", "Validation", "validate"]
@@ -51,11 +54,12 @@ def validate(
     loss_of: Loss,
     should_stop: Callable[[], bool],
     on_image: Callable[[int], None] = lambda count: None,
+    group: Group = ALONE,
 ) -> Validation:
     """Predict whole images as `predict` does and score them.
 
     `loss_of` is what the network learns by; `should_stop` is asked between batches of tiles, and `on_image` is called
-    with the number of images that are done.
+    with the number of images that are done. The planes are shared out over the processes of `group`.
 
     Raises
     ------
@@ -63,18 +67,40 @@ def validate(
         `should_stop` returned True.
     """
     names = plan.convention.class_names
-    scored, losses = [], []
-    for count, image in enumerate(images, start=1):
-        labels = np.empty_like(image.labels)
-        for plane, pixels in enumerate(image.pixels):
-            probability = _predict(model, pixels.astype(np.float32), compute, should_stop)
-            labels[plane] = to_labels(probability)
-            valid = None if image.valid is None else torch.from_numpy(image.valid[plane][None])
-            truth = torch.from_numpy(image.labels[plane][None]).long()
-            losses.append(float(loss_of(_logits(probability), truth, valid)))
-        on_image(count)
-        scored.append(score_image(image.name, image.labels, labels, len(names), image.valid))
-    return Validation(Evaluation(tuple(scored), names), float(np.mean(losses)))
+    planes = [(number, plane) for number, image in enumerate(images) for plane in range(len(image.labels))]
+
+    def scored() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        matrices, losses = np.zeros((len(images), len(names), len(names)), np.int64), np.zeros(len(planes))
+        for place in range(group.rank, len(planes), group.size):
+            number, plane = planes[place]
+            matrix, losses[place] = _scored(model, images[number], plane, compute, loss_of, len(names), should_stop)
+            matrices[number] += matrix
+            if plane == len(images[number].labels) - 1:
+                on_image(number + 1)
+        return matrices, losses
+
+    parts = group.gathered(group.each(scored))
+    matrices, losses = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+    found = tuple(ImageScore(image.name, matrix) for image, matrix in zip(images, matrices, strict=True))
+    return Validation(Evaluation(found, names), float(np.mean(losses)))
+
+
+def _scored(
+    model: UNet,
+    image: LoadedImage,
+    plane: int,
+    compute: Compute,
+    loss_of: Loss,
+    n_classes: int,
+    should_stop: Callable[[], bool],
+) -> tuple[NDArray[np.int64], float]:
+    """Return the confusion matrix of a plane and its loss."""
+    probability = _predict(model, image.pixels[plane].astype(np.float32), compute, should_stop)
+    truth, valid = image.labels[plane][None], None if image.valid is None else image.valid[plane][None]
+    loss = loss_of(
+        _logits(probability), torch.from_numpy(truth).long(), None if valid is None else torch.from_numpy(valid)
+    )
+    return confusion_matrix(truth, to_labels(probability)[None], n_classes, valid), float(loss)
 
 
 def _predict(model: UNet, plane: FloatArray, compute: Compute, should_stop: Callable[[], bool]) -> FloatArray:

@@ -1,0 +1,33 @@
+"""`train` as several processes that torchrun started: one of them speaks for all, and has the last word."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from napari_attnseg.errors import AttnSegError
+from napari_attnseg.training.group import Group
+from napari_attnseg.training.launch import launch
+
+
+def train_together(options: argparse.Namespace, train: Callable[[argparse.Namespace, Group], int]) -> int:
+    """Find the other processes, train with them, and return the exit code.
+
+    Parameters
+    ----------
+    options
+        Of the command line, the same for all processes.
+    train
+        What trains.
+    """
+    group = Group.join(launch())
+    try:
+        code = train(options, group)
+    except AttnSegError as error:
+        if group.is_first:
+            print(f"napari-attnseg: {error}", file=sys.stderr, flush=True)
+        group.has_spoken()
+        return 1
+    group.leave()
+    return code
