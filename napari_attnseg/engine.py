@@ -23,7 +23,7 @@ from napari_attnseg.prediction.predictor import Prediction, Predictor
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name, recipe_values
-from napari_attnseg.training.evaluation import Evaluation, score_image
+from napari_attnseg.training.evaluation import Evaluation, ImageScore, score_image
 from napari_attnseg.training.group import ALONE, Group, is_lost_process
 from napari_attnseg.training.plan import Plan, with_longer_training
 from napari_attnseg.training.planning import make_plan
@@ -233,18 +233,24 @@ def evaluate(
     convention = convention or evaluation_convention(predictor, pairs)
     scored = []
     for count, pair in enumerate(pairs):
-        assert pair.mask is not None
         on_event(Progress(count / len(pairs), pair.name))
-        image = read_image(pair.image, predictor.data.axes)
-        truth = read_mask(pair.mask, convention, image.info)
-        began = time.perf_counter()
-        labels = predictor.predict_image(image, should_stop=should_stop).labels
-        seconds = time.perf_counter() - began
-        n_classes = predictor.convention.n_classes
-        found = score_image(pair.name, truth, labels, n_classes, finite_mask(image.pixels))
-        scored.append(replace(found, seconds=seconds))
+        scored.append(score_pair(predictor, pair, convention, should_stop))
     on_event(Progress(1.0, ""))
     return Evaluation(tuple(scored), predictor.convention.class_names)
+
+
+def score_pair(
+    predictor: Predictor, pair: Pair, convention: MaskConvention, should_stop: Callable[[], bool]
+) -> ImageScore:
+    """Predict one annotated image and compare with its mask; see `evaluate`."""
+    assert pair.mask is not None
+    image = read_image(pair.image, predictor.data.axes)
+    truth = read_mask(pair.mask, convention, image.info)
+    began = time.perf_counter()
+    labels = predictor.predict_image(image, should_stop=should_stop).labels
+    seconds = time.perf_counter() - began
+    found = score_image(pair.name, truth, labels, predictor.convention.n_classes, finite_mask(image.pixels))
+    return replace(found, seconds=seconds)
 
 
 def _require_same(plan: Plan, values: dict[str, Any]) -> None:

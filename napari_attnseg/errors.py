@@ -29,3 +29,7 @@ class SaveError(AttnSegError):
 
 class RunFolderError(AttnSegError):
     """A run folder is in the way, is incomplete, or belongs to something else."""
+
+
+class ClusterError(AttnSegError):
+    """A cluster does not answer, or its workers are not fit for the work."""

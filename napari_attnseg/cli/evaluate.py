@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
+from napari_attnseg.cli.scheduler import add_scheduler
 from napari_attnseg.data.pairs import extension_of
 from napari_attnseg.errors import RunFolderError, SaveError
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
 
 if TYPE_CHECKING:
-    from napari_attnseg.comparison.side_by_side import Evaluated
+    from napari_attnseg.comparison.side_by_side import Evaluated, Score
     from napari_attnseg.training.evaluation import Evaluation
 
 
@@ -52,6 +54,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add_settings(
         parser, PredictionSettings, "prediction", without=("probability", "attention", "tile_by_tile", "format")
     )
+    add_scheduler(parser)
     parser.set_defaults(command=run)
 
 
@@ -66,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     from napari_attnseg.comparison.side_by_side import evaluate_models
     from napari_attnseg.prediction.tiling import Stopped
 
-    with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event:
+    with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event, _scorer(options, settings) as score:
         try:
             found = evaluate_models(
                 models,
@@ -76,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
                 group_pattern=options.group_pattern,
                 on_event=on_event,
                 should_stop=interrupt,
+                score=score,
             )
         except Stopped:
             return 130
@@ -87,6 +91,20 @@ def run(options: argparse.Namespace) -> int:
     if options.report:
         _report(options, found, settings)
     return 0
+
+
+@contextmanager
+def _scorer(options: argparse.Namespace, settings: PredictionSettings) -> Iterator[Score | None]:
+    """Yield what scores models on a cluster, if one is asked for."""
+    if options.scheduler is None:
+        yield None
+        return
+    from napari_attnseg.cluster.connection import connected
+
+    with connected(options.scheduler, options.scheduler_timeout) as client:
+        from napari_attnseg.cluster.evaluating import evaluate_images
+
+        yield lambda model, *rest: evaluate_images(client, model, settings, *rest)
 
 
 def _write(options: argparse.Namespace, found: Sequence[Evaluated]) -> None:

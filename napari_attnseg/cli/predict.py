@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from napari_attnseg.cli.job_folder import asked_by_file, noted
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
+from napari_attnseg.cli.scheduler import add_scheduler
 from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
 from napari_attnseg.errors import AttnSegError, DataError, SaveError
 from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
 from napari_attnseg.jobs import STOP
+from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
 
@@ -56,7 +58,9 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         "--base", type=Path, metavar="DIR", help="lay out what is written as the images lie below this folder"
     )
     parser.add_argument("--job", type=Path, metavar="DIR", help="note events in DIR/events.jsonl, for programs")
+    parser.add_argument("--events", action="store_true", help="print one JSON event a line, for programs")
     add_settings(parser, PredictionSettings, "prediction")
+    add_scheduler(parser)
     parser.set_defaults(command=run)
 
 
@@ -73,10 +77,15 @@ class _ListOfInputs(argparse.Action):
 def run(options: argparse.Namespace) -> int:
     """Run the command; an image that fails is named and the others go on."""
     settings = make(PredictionSettings, given_settings(options))
-    with stop_on_interrupt() as interrupt, shown("Predicting") as shows, noted(options.job, shows) as on_event:
+    with (
+        stop_on_interrupt() as interrupt,
+        shown("Predicting", as_events=options.events) as shows,
+        noted(options.job, shows) as on_event,
+    ):
         asked = asked_by_file(options.job / STOP) if options.job else lambda: False
         try:
-            done, failed = _predict(options, settings, on_event, lambda: interrupt() or asked())
+            predict = _predict if options.scheduler is None else _predict_on_cluster
+            done, failed = predict(options, settings, on_event, lambda: interrupt() or asked())
         except Exception as error:
             known = isinstance(error, AttnSegError)
             on_event(Failed(str(error) if known else f"An error of the program: {error!r}.", traceback.format_exc()))
@@ -88,7 +97,8 @@ def run(options: argparse.Namespace) -> int:
             text = f"Wrote {_count(done, 'prediction')} to {options.out}."
             on_event(Finished(text, {"images": done, "failed": failed}))
     if interrupt.requested or not failed:
-        print(text)
+        if not options.events:
+            print(text)
         return 130 if interrupt.requested else 0
     raise AttnSegError(f"{len(failed)} of {done + len(failed)} images could not be predicted: {failed[0]}")
 
@@ -106,18 +116,14 @@ def _predict(
     from napari_attnseg.prediction.tiling import Stopped
     from napari_attnseg.prediction.to_files import predict_to_files
 
-    inputs = [*options.input, *(_listed(options.list) if options.list else ())]
     predictor = Predictor(model, settings)
-    images = _images(inputs, predictor.data.mask_suffix, options.base)
-    outputs = _outputs(images, options.out)
-    _require_no_annotation(outputs, predictor.data.mask_suffix)
-    _make_folders({path.parent for path in outputs.values()}, options.out)
-    on_event(Started(f"Predict {_count(len(images), 'image')} with {options.model}", predictor.compute.description))
+    outputs = _asked_for(options, predictor.data.mask_suffix)
+    on_event(Started(f"Predict {_count(len(outputs), 'image')} with {options.model}", predictor.compute.description))
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
-    report = _reporter(len(images), on_event)
+    report = _reporter(len(outputs), on_event)
     done, grey, failed = 0, 0, []
-    for number, image in enumerate(images):
+    for number, image in enumerate(outputs):
         try:
             predict_to_files(predictor, image, outputs[image].parent, partial(report, number, image), should_stop)
             done += 1
@@ -148,6 +154,38 @@ def _reporter(count: int, on_event: EventHandler) -> Callable[[int, Path, float,
         on_event(Progress(done, message, seconds_left=left, details=large.details() if large else {}))
 
     return report
+
+
+def _predict_on_cluster(
+    options: argparse.Namespace,
+    settings: PredictionSettings,
+    on_event: EventHandler,
+    should_stop: Callable[[], bool],
+) -> tuple[int, list[str]]:
+    """Have the workers of a cluster predict all images; see `_predict`."""
+    model = model_path(options.model)
+    outputs = _asked_for(options, load_card(model).data.mask_suffix)
+    from napari_attnseg.cluster.connection import connected
+
+    with connected(options.scheduler, options.scheduler_timeout) as client:
+        from napari_attnseg.cluster.predicting import predict_images
+
+        return predict_images(client, model, settings, outputs, on_event, should_stop)
+
+
+def _asked_for(options: argparse.Namespace, mask_suffix: str) -> dict[Path, Path]:
+    """Return all images, and where the prediction of each goes; the folders are made.
+
+    Raises
+    ------
+    DataError, SaveError
+        There are none, or they cannot be written.
+    """
+    inputs = [*options.input, *(_listed(options.list) if options.list else ())]
+    outputs = _outputs(_images(inputs, mask_suffix, options.base), options.out)
+    _require_no_annotation(outputs, mask_suffix)
+    _make_folders({path.parent for path in outputs.values()}, options.out)
+    return outputs
 
 
 def _listed(path: Path) -> list[Path]:

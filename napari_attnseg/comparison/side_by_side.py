@@ -24,6 +24,9 @@ from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.evaluation import Evaluation
 
+Score = Callable[[Path, Sequence[Pair], MaskConvention, EventHandler, Callable[[], bool]], Evaluation]
+"""What scores a model file on annotated images, telling how far it is and asking whether to stop."""
+
 _OF_A_RUN = ("best", "last")
 """What the models in a run folder are called; their names alone say nothing."""
 
@@ -53,10 +56,12 @@ def evaluate_models(
     group_pattern: str | None = None,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
+    score: Score | None = None,
 ) -> list[Evaluated]:
     """Evaluate each model on the annotated images of a folder, one after the other.
 
-    `group_pattern` is only looked at: whether it matches any image is said before anything is predicted.
+    `group_pattern` is only looked at: whether it matches any image is said before anything is predicted. `score` does
+    the work, such as a cluster; None does it here.
 
     Raises
     ------
@@ -79,7 +84,7 @@ def evaluate_models(
             predictor = Predictor(path, settings)
             pairs = require_annotated(find_pairs(data, mask_suffix or predictor.data.mask_suffix))
             groups_of(pairs, group_pattern)
-            found.append(_evaluated(predictor, path, label, pairs, tell, should_stop))
+            found.append(_evaluated(predictor, path, label, pairs, tell, should_stop, score))
         except AttnSegError as error:
             raise type(error)(f"{label}: {error}" if len(models) > 1 else str(error)) from error
     return found
@@ -159,9 +164,13 @@ def _evaluated(
     pairs: tuple[Pair, ...],
     on_event: EventHandler,
     should_stop: Callable[[], bool],
+    score: Score | None,
 ) -> Evaluated:
     convention = evaluation_convention(predictor, pairs)
-    found = evaluate(predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop)
+    if score is not None:
+        found = score(path, pairs, convention, on_event, should_stop)
+    else:
+        found = evaluate(predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop)
     return Evaluated(label, path, found, pairs, convention)
 
 

@@ -124,7 +124,7 @@ class Group:
 
     def total(self, values: Tensor) -> Tensor:
         """Return the sum over the processes, through which gradients flow."""
-        return cast(Tensor, _Total.apply(values)) if self.is_shared else values
+        return cast(Tensor, _Total.apply(values)) if self.is_shared else values  # type: ignore[no-untyped-call]
 
     def follow_first(self, module: nn.Module) -> None:
         """Give the weights and statistics of a network the values that they have on the first process."""

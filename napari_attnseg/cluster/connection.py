@@ -1,0 +1,95 @@
+"""The way to a dask cluster: a client of its scheduler, and what is wrong when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from napari_attnseg.errors import ClusterError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PACKAGE = "napari-attnseg"
+_SECONDS_TO_CLOSE = 2
+
+
+@contextmanager
+def connected(address: str, timeout: float) -> Iterator[Client]:
+    """Yield a client of a scheduler that has workers of this very version.
+
+    Parameters
+    ----------
+    address
+        Such as tcp://host:8786.
+    timeout
+        Seconds to wait for an answer, and for a first worker.
+
+    Raises
+    ------
+    ClusterError
+        The scheduler does not answer, has no workers, or has workers without this program or with another version.
+    """
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)  # what it says in many lines is said here in one
+    try:
+        client = _client(address, timeout)
+        try:
+            _require_workers(client, address, timeout)
+            yield client
+        finally:
+            client.close(_SECONDS_TO_CLOSE)
+    finally:
+        logger.setLevel(before)
+
+
+def _client(address: str, timeout: float) -> Client:
+    try:
+        from distributed import Client, rpc
+    except ImportError as error:
+        raise ClusterError(
+            "Working on a cluster needs dask, which is not installed; install it with: pip install "
+            "'napari-attnseg[cluster]'."
+        ) from error
+
+    async def who_is_there() -> str:
+        async with rpc(address) as other:
+            answer = await other.identity()
+        return str(answer["type"])
+
+    try:
+        # first, for a client itself waits for ever where something listens that is no scheduler
+        kind = asyncio.run(asyncio.wait_for(who_is_there(), timeout))
+        if kind != "Scheduler":
+            raise ClusterError(f"At {address} there is a {kind.lower()} of dask; give the address of the scheduler.")
+        return Client(address, timeout=timeout, set_as_default=False)
+    except ClusterError:
+        raise
+    except Exception as error:  # whatever listens there may send anything
+        raise ClusterError(
+            f"The scheduler {address} did not answer within {timeout:g} seconds; see that it runs and can be reached "
+            "from here, or give its address as it prints it, such as tcp://host:8786."
+        ) from error
+
+
+def _require_workers(client: Client, address: str, timeout: float) -> None:
+    try:
+        client.wait_for_workers(1, timeout=timeout)
+    except TimeoutError as error:
+        raise ClusterError(
+            f"The scheduler {address} has no workers; start some with: dask worker {address} --nthreads 1"
+        ) from error
+    own = version(PACKAGE)
+    # a function of Python's own, for a worker without this program knows no other
+    for worker, found in client.run(metadata.version, PACKAGE, on_error="return").items():
+        if found != own:
+            has = f"has version {found}" if isinstance(found, str) else "does not have this program"
+            raise ClusterError(
+                f"The worker {worker} {has}, and this is version {own} of {PACKAGE}; install the same version on all."
+            )

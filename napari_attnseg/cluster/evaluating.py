@@ -1,0 +1,62 @@
+"""Annotated images scored by the workers of a cluster, whose confusion matrices are gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from distributed import Client
+
+from napari_attnseg.cluster.sharing import team
+from napari_attnseg.cluster.warm_model import warm_model
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.pairs import Pair
+from napari_attnseg.engine import score_pair
+from napari_attnseg.errors import DataError
+from napari_attnseg.events import EventHandler, Progress
+from napari_attnseg.models.model_card import load_card
+from napari_attnseg.settings import PredictionSettings
+from napari_attnseg.training.evaluation import Evaluation, ImageScore
+
+
+def evaluate_images(
+    client: Client,
+    model: Path,
+    settings: PredictionSettings,
+    pairs: Sequence[Pair],
+    convention: MaskConvention,
+    on_event: EventHandler,
+    should_stop: Callable[[], bool],
+) -> Evaluation:
+    """Predict annotated images on a cluster and compare with their masks; see `engine.evaluate`.
+
+    Raises
+    ------
+    AttnSegError
+        The workers cannot do it, or an image or a mask cannot be used.
+    Stopped
+        `should_stop` returned True.
+    """
+    found: dict[int, ImageScore] = {}
+    folders = sorted({pair.image.parent for pair in pairs})
+    with team(client, model, settings, folders, on_event, should_stop) as workers:
+        tasks = [(pair, convention) for pair in _with_whole_paths(pairs)]
+        for outcome in workers.each(_score_one, tasks, on_event, should_stop):
+            pair = pairs[outcome.number]
+            if outcome.failure:
+                raise DataError(f"{pair.name} could not be predicted: {outcome.failure}")
+            found[outcome.number] = outcome.value
+            on_event(Progress(len(found) / len(pairs), f"{len(found)} of {len(pairs)}, {pair.name}"))
+    return Evaluation(tuple(found[number] for number in range(len(pairs))), load_card(model).class_names)
+
+
+def _score_one(name: str, pair: Pair, convention: MaskConvention) -> ImageScore:
+    model = warm_model(name)
+    predictor = model.predictor()
+    with model.one_at_a_time:
+        return score_pair(predictor, pair, convention, model.is_over)
+
+
+def _with_whole_paths(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs as workers find them, which were started in other folders."""
+    return [Pair(pair.image.absolute(), pair.mask.absolute() if pair.mask else None) for pair in pairs]

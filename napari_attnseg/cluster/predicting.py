@@ -1,0 +1,92 @@
+"""Many images predicted by the workers of a cluster, each written by the worker that predicted it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from distributed import Client
+
+from napari_attnseg.cluster.sharing import failure_of, team
+from napari_attnseg.cluster.warm_model import warm_model
+from napari_attnseg.data.tiff import read_image
+from napari_attnseg.errors import DataError
+from napari_attnseg.events import EventHandler, Notice, Progress, Started
+from napari_attnseg.models.model_card import load_card
+from napari_attnseg.models.presets import PRESETS
+from napari_attnseg.prediction.tiling import Stopped
+from napari_attnseg.settings import PredictionSettings
+
+
+def predict_images(
+    client: Client,
+    model: Path,
+    settings: PredictionSettings,
+    outputs: Mapping[Path, Path],
+    on_event: EventHandler,
+    should_stop: Callable[[], bool],
+) -> tuple[int, list[str]]:
+    """Predict images on a cluster; each output is written at once, also where a lost worker's image is done again.
+
+    Parameters
+    ----------
+    outputs
+        Where the prediction of each image goes; the folders are there.
+    should_stop
+        Asked several times a second; True cancels what has not begun and ends.
+
+    Returns
+    -------
+    How many were written, and what was wrong with the others.
+
+    Raises
+    ------
+    ClusterError, ModelFileError, SettingsError, SaveError
+        The workers cannot do it; what was written stays.
+    """
+    card = load_card(model)
+    images = list(outputs)
+    folders = {path.parent for path in (*images, *outputs.values())}
+    done, grey, failed = 0, 0, []
+    began = time.monotonic()
+    try:
+        with team(client, model, settings, sorted(folders), on_event, should_stop) as workers:
+            what = f"Predict {len(images)} image{'s' * (len(images) != 1)} with {model.name} on a cluster"
+            on_event(Started(what, workers.device))
+            if settings.attention and not PRESETS[card.model.name].gates:
+                on_event(Notice(f"{model.name} is a {card.model.name}, which has no attention gates."))
+            tasks = [(str(image.absolute()), str(outputs[image].parent.absolute())) for image in images]
+            for outcome in workers.each(_predict_one, tasks, on_event, should_stop):
+                image = images[outcome.number]
+                channels, failure = outcome.value or (0, f"{image.name} could not be predicted: {outcome.failure}")
+                if failure:
+                    failed.append(failure)
+                    on_event(Notice(failure))
+                else:
+                    done += 1
+                    grey += channels == 1
+                share = (done + len(failed)) / len(images)
+                left = (time.monotonic() - began) * (1 / share - 1)
+                on_event(Progress(share, f"{done + len(failed)} of {len(images)}, {image.name}", seconds_left=left))
+    except Stopped:
+        pass
+    if grey and (settings.channels if settings.channels != "as-is" else card.data.channels) == "rgb":
+        on_event(
+            Notice(f"{grey} grey image{'s' * (grey != 1)} went into the network as RGB with three equal channels.")
+        )
+    return done, failed
+
+
+def _predict_one(name: str, image: str, folder: str) -> tuple[int, str]:
+    """Predict and write an image on a worker; return its channels, and what is wrong with it, if anything is."""
+    model, path = warm_model(name), Path(image)
+    predictor = model.predictor()
+    try:
+        read = read_image(path, predictor.data.axes)
+        with model.one_at_a_time:
+            found = predictor.predict_image(read, should_stop=model.is_over)
+        predictor.write(found, Path(folder))
+    except (DataError, MemoryError) as error:
+        return 0, failure_of(path, error)
+    return found.info.channels, ""

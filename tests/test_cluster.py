@@ -1,0 +1,189 @@
+"""Images shared out over the workers of a dask cluster: all of them, once, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from distributed import Client, LocalCluster
+
+from napari_attnseg.cli import main
+from napari_attnseg.cluster import connection, warm_model
+from napari_attnseg.cluster.connection import connected
+from napari_attnseg.cluster.predicting import predict_images
+from napari_attnseg.cluster.sharing import team
+from napari_attnseg.engine import evaluate, fit
+from napari_attnseg.errors import ClusterError
+from napari_attnseg.events import Event, Notice, Progress, Started, ignore_event
+from napari_attnseg.settings import PredictionSettings
+from tests.conftest import TINY, blobs
+
+COUNT = 24
+ON_CPU = PredictionSettings(device="cpu", precision="float32")
+AS_OPTIONS = ["--device", "cpu", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A folder of pairs, a model for them, and what it predicts without a cluster."""
+    folder = tmp_path_factory.mktemp("cluster")
+    data = folder / "data"
+    data.mkdir()
+    for number in range(COUNT):
+        image, labels = blobs(number, (300, 260))
+        tifffile.imwrite(data / f"cell{number:02d}.tif", image)
+        tifffile.imwrite(data / f"cell{number:02d}_MASK.tif", labels * 255)
+    model = fit(data, folder / "run", **{**TINY, "epochs": 1}).folder.best
+    assert main(["predict", str(model), str(data), "--out", str(folder / "local"), *AS_OPTIONS]) == 0
+    return SimpleNamespace(data=data, model=model, local=folder / "local")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    """Two workers, each a process of its own."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as found:
+        yield found
+
+
+@pytest.fixture
+def client(cluster: LocalCluster) -> Iterator[Client]:
+    with connected(cluster.scheduler_address, 30) as found:
+        found.wait_for_workers(2, timeout=30)
+        yield found
+
+
+def outputs(made: SimpleNamespace, folder: Path) -> dict[Path, Path]:
+    """Say where each prediction goes."""
+    folder.mkdir()
+    images = sorted(path for path in made.data.iterdir() if "_MASK" not in path.name)
+    return {path: folder / f"{path.stem}_PRED.tif" for path in images}
+
+
+def test_a_killed_worker_costs_no_image(made: SimpleNamespace, client: Client, tmp_path: Path) -> None:
+    pids = list(client.run(os.getpid).values())
+    events: list[Event] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Progress) and not any(isinstance(one, Progress) for one in events):
+            os.kill(pids[0], signal.SIGKILL)
+        events.append(event)
+
+    out = tmp_path / "out"
+    done, failed = predict_images(client, made.model, ON_CPU, outputs(made, out), on_event, lambda: False)
+    assert (done, failed) == (COUNT, [])
+    shares = [event.done for event in events if isinstance(event, Progress)]
+    assert shares == sorted(set(shares))
+    assert len(shares) == COUNT
+    assert shares[-1] == 1
+    assert "2 x CPU" in next(event.device for event in events if isinstance(event, Started))
+    expected = {path.name for path in made.local.iterdir()}
+    assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == expected
+    for path in made.local.iterdir():
+        assert np.array_equal(tifffile.imread(path), tifffile.imread(out / path.name))
+    assert pids[0] not in client.run(os.getpid).values()
+
+
+def test_evaluate_gathers_the_same_scores(
+    made: SimpleNamespace, cluster: LocalCluster, client: Client, tmp_path: Path
+) -> None:
+    table = tmp_path / "scores.csv"
+    command = ["evaluate", str(made.model), str(made.data), "--out", str(table), *AS_OPTIONS]
+    assert main([*command, "--scheduler", cluster.scheduler_address]) == 0
+    evaluate(made.model, made.data, device="cpu", precision="float32").write_csv(tmp_path / "local.csv")
+    assert table.read_text() == (tmp_path / "local.csv").read_text()
+
+
+def test_a_stop_cancels_what_has_not_begun(made: SimpleNamespace, client: Client, tmp_path: Path) -> None:
+    events: list[Event] = []
+    out = tmp_path / "out"
+    stop: Callable[[], bool] = lambda: any(isinstance(event, Progress) for event in events)  # noqa: E731
+    done, failed = predict_images(client, made.model, ON_CPU, outputs(made, out), events.append, stop)
+    assert 1 <= done < COUNT
+    assert not failed
+    time.sleep(1)
+    assert done <= len(list(out.iterdir())) < COUNT
+    assert not client.run(lambda dask_worker: [name for name in dask_worker.plugins if "attnseg" in name]).popitem()[1]
+
+
+def test_an_image_that_cannot_be_read_is_named_and_the_others_are_written(
+    made: SimpleNamespace, cluster: LocalCluster, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for number in range(2):
+        shutil.copy(made.data / f"cell{number:02d}.tif", data)
+    (data / "broken.tif").write_bytes((data / "cell00.tif").read_bytes()[:2000])
+    command = ["predict", str(made.model), str(data), "--out", str(out), *AS_OPTIONS]
+    assert main([*command, "--scheduler", cluster.scheduler_address]) == 1
+    error = capsys.readouterr().err
+    assert "1 of 3 images could not be predicted" in error
+    assert "broken.tif" in error
+    assert {path.name for path in out.iterdir()} == {"cell00_PRED.tif", "cell01_PRED.tif"}
+
+
+def test_workers_that_are_not_fit_are_named(
+    made: SimpleNamespace, cluster: LocalCluster, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepared(folder: Path) -> Any:
+        return team(client, made.model, ON_CPU, [folder], ignore_event, lambda: False)
+
+    with pytest.raises(ClusterError, match=r"The worker tcp.* does not see .*nowhere"), prepared(tmp_path / "nowhere"):
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(warm_model, "digest_of", lambda path: "another")
+        with pytest.raises(ClusterError, match="has another model under"), prepared(tmp_path):
+            pass
+    monkeypatch.setattr(connection, "version", lambda name: "99.0")
+    with pytest.raises(ClusterError, match=r"has version \S+, and this is version 99"):
+        connection._require_workers(client, cluster.scheduler_address, 10)
+
+
+def test_a_scheduler_that_does_not_answer_is_one_sentence(
+    made: SimpleNamespace, cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["predict", str(made.model), str(made.data), "--out", str(tmp_path / "out"), "--scheduler-timeout", "1"]
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        silent = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
+        for listens in (False, True):
+            if listens:
+                deaf.listen()
+            assert main([*command, "--scheduler", silent]) == 1
+            error = capsys.readouterr().err
+            assert error.startswith(f"napari-attnseg: The scheduler {silent} did not answer within 1 seconds")
+            assert error.count("\n") == 1
+    worker = next(iter(cluster.scheduler_info["workers"]))
+    assert main([*command, "--scheduler-timeout", "10", "--scheduler", worker]) == 1
+    assert "there is a worker of dask; give the address of the scheduler" in capsys.readouterr().err
+
+
+def test_a_cluster_without_workers_is_one_sentence(tmp_path: Path) -> None:
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        pytest.raises(ClusterError, match=r"has no workers; start some with: dask worker tcp"),
+        connected(empty.scheduler_address, 1),
+    ):
+        pass
+
+
+def test_lost_workers_are_told_of(made: SimpleNamespace, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_attnseg.cluster import sharing
+
+    monkeypatch.setattr(sharing, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    events: list[Event] = []
+    watch = sharing._Watch(client, events.append)
+    watch._workers.add("tcp://gone:1")
+    watch.look()
+    assert [event.message for event in events if isinstance(event, Notice)] == [
+        "The worker tcp://gone:1 was lost; others do its images."
+    ]
