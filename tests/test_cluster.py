@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     """Two workers, each a process of its own."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as found:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as found:
         yield found
 
 
@@ -169,7 +169,7 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(
 
 def test_a_cluster_without_workers_is_one_sentence(tmp_path: Path) -> None:
     with (
-        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty,
         pytest.raises(ClusterError, match=r"has no workers; start some with: dask worker tcp"),
         connected(empty.scheduler_address, 1),
     ):

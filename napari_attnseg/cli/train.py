@@ -218,6 +218,8 @@ def _closing(result: Any, group: Group) -> str:
         gain = "" if result.improved else ", which nothing learnt since is better than"
         score += f" The starting model's: {result.start_score:.3f}{gain}."
     end = f"Ended after {epochs} and {result.minutes:.1f} minutes: {result.reason}.{score}"
+    if result.waiting is not None:
+        end += f" Waited for images {result.waiting:.1%} of the time."
     if result.was_stopped:
         return f"{end}\nGo on with {group.run_option} {result.folder.path} --resume."
     return f"{end}\nModel: {result.folder.best}"

@@ -89,6 +89,10 @@ class LazyImage:
                 parts.append(part.reshape((channels, -1)))
         return np.concatenate(parts, axis=1)
 
+    def read(self, key: Any) -> Array:
+        """Read a part at full resolution; the key may hold whole numbers, slices without steps and an ellipsis."""
+        return np.asarray(self._pixels[key])
+
     def close(self) -> None:
         """Close the file; the levels in it cannot be read any more."""
         if self._file is not None:

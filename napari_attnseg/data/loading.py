@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,38 +68,20 @@ def network_input(image: Image, settings: DataSettings, channels: int | None = N
     return normalise(with_network_channels(image.pixels, image.info, settings), settings)
 
 
-def load_images(
-    pairs: Sequence[Pair],
-    convention: MaskConvention,
-    settings: DataSettings,
-    channels: int,
-    on_image: Callable[[int], None] = lambda count: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> list[LoadedImage]:
-    """Read annotated images into memory, 2 bytes a pixel and channel; fewer than all if `should_stop` says so.
-
-    Raises
-    ------
-    DataError
-        A file is unreadable, a mask does not fit its image, or an image has another number of channels.
-    """
-    loaded = []
-    for count, pair in enumerate(pairs, start=1):
-        if should_stop():
-            break
-        loaded.append(load_image(pair, convention, settings, channels))
-        on_image(count)
-    return loaded
-
-
 def load_image(pair: Pair, convention: MaskConvention, settings: DataSettings, channels: int) -> LoadedImage:
-    """Read one annotated image; see `load_images`."""
+    """Read one annotated image; see `image_cache.load_images`."""
     if pair.mask is None:
         raise DataError(f"{pair.image.name} has no mask.")
     image = read_image(pair.image, settings.axes)
     pixels = network_input(image, settings, channels).astype(np.float16)
     labels = read_mask(pair.mask, convention, image.info)
     return LoadedImage(pair.name, pixels, labels, finite_mask(image.pixels))
+
+
+def read_seen(path: Path, settings: DataSettings) -> tuple[ImageInfo, NDArray[Any]]:
+    """Read an image with the channels that the network gets, not scaled, (plane, channel, y, x)."""
+    image = read_image(path, settings.axes)
+    return image.info, with_network_channels(image.pixels, image.info, settings)
 
 
 def _channel_mismatch(info: ImageInfo, found: int, expected: int) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from math import prod
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,14 @@ class LoadedImage:
     """An annotated image, read and scaled.
 
     `pixels` is float16 (plane, channel, y, x) in [0, 1]; `labels` uint8 (plane, y, x), class ids; `valid` bool
-    (plane, y, x), False where pixels are NaN or infinite, or None when all count.
+    (plane, y, x), False where pixels are NaN or infinite, or None when all count. Of an image that is not kept in
+    memory they are indexed likewise, by plane, or by plane and two slices.
     """
 
     name: str
-    pixels: NDArray[np.float16]
-    labels: NDArray[np.uint8]
-    valid: NDArray[np.bool_] | None = None
+    pixels: Any
+    labels: Any
+    valid: Any = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class _Source:
 
     def __init__(self, images: Sequence[LoadedImage], numbers: Sequence[int], seed: int, *, with_spots: bool) -> None:
         self.planes = [(number, plane) for number in numbers for plane in range(len(images[number].pixels))]
-        side = np.sqrt([images[number].labels[0].size for number, _ in self.planes])
+        side = np.sqrt([prod(images[number].labels.shape[1:]) for number, _ in self.planes])
         self.chance = np.cumsum(side / side.sum())
         self.spots = _find_spots(images, self.planes, seed) if with_spots else []
 
@@ -138,9 +140,9 @@ class PatchSampler:
         self, number: int, plane: int, y: int, x: int, turns: int, mirror: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
         image = self.images[number]
-        pixels = _cut(image.pixels[plane], y, x, self.size).astype(np.float32)
-        labels = _cut(image.labels[plane], y, x, self.size)
-        valid = np.ones_like(labels, bool) if image.valid is None else _cut(image.valid[plane], y, x, self.size)
+        pixels = _cut(image.pixels, plane, y, x, self.size).astype(np.float32)
+        labels = _cut(image.labels, plane, y, x, self.size)
+        valid = np.ones_like(labels, bool) if image.valid is None else _cut(image.valid, plane, y, x, self.size)
         if turns or mirror:
             pixels, labels, valid = (_turn(array, turns, mirror) for array in (pixels, labels, valid))
         return pixels, labels, valid
@@ -180,13 +182,13 @@ def _find_spots(images: Sequence[LoadedImage], planes: Sequence[tuple[int, int]]
     return [by_class[value] for value in sorted(by_class)]
 
 
-def _cut(array: NDArray[Scalar], y: int, x: int, size: int) -> NDArray[Scalar]:
-    """Cut a square from the last two axes, reflecting what lies beyond the bottom and right border."""
-    part = array[..., y : y + size, x : x + size]
+def _cut(array: Any, plane: int, y: int, x: int, size: int) -> NDArray[Any]:
+    """Cut a square from the last two axes of a plane, reflecting what lies beyond the bottom and right border."""
+    part: NDArray[Any] = array[plane, ..., y : y + size, x : x + size]
     missing = [size - n for n in part.shape[-2:]]
     if any(missing):
         before = [n // 2 for n in missing]
-        around = [(0, 0)] * (array.ndim - 2) + [(b, m - b) for b, m in zip(before, missing, strict=True)]
+        around = [(0, 0)] * (part.ndim - 2) + [(b, m - b) for b, m in zip(before, missing, strict=True)]
         part = np.pad(part, around, mode="reflect")
     return part
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class Compute:
     def is_slow(self) -> bool:
         """Whether this is a CPU without fast 16-bit arithmetic, where a smaller network learns more in a given time."""
         return self.device.type == "cpu" and not _cpu_has_bfloat16()
+
+    @property
+    def cutters(self) -> int:
+        """How many threads cut patches: a GPU is fed by several, a CPU has other things to do."""
+        return min(4, os.cpu_count() or 1) if self.device.type == "cuda" else 1
 
     @property
     def needs_scaler(self) -> bool:

@@ -170,6 +170,14 @@ class TrainingSettings(Settings):
         description="Share of the patches from the images to concentrate on, those edited since the last training; the "
         "rest comes from all others, so that what was learnt from them is kept.",
     )
+    image_memory: float | None = Field(
+        None,
+        ge=0,
+        title="Memory for images",
+        description="How much memory the images may take; those that do not fit are read from their files again and "
+        "again while training. Unset: half of what is free when the training begins.",
+        json_schema_extra=extra_data("GB"),
+    )
     seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed", description="Seed of everything random.")
     device: DeviceName = Field(
         "auto", title="Device", description="Where to compute; auto takes a GPU if there is one."

@@ -27,7 +27,9 @@ def inverse_frequency(images: Sequence[LoadedImage], n_classes: int) -> Tensor:
     """
     counts = np.zeros(n_classes, np.int64)
     for image in images:
-        labels = image.labels if image.valid is None else image.labels[image.valid]
-        counts += np.bincount(labels.ravel(), minlength=n_classes)
+        for plane in range(len(image.labels)):
+            labels = image.labels[plane]
+            labels = labels if image.valid is None else labels[image.valid[plane]]
+            counts += np.bincount(labels.ravel(), minlength=n_classes)
     weights = np.where(counts > 0, counts.sum() / np.maximum(counts, 1), 0.0)
     return torch.from_numpy(weights.astype(np.float32))

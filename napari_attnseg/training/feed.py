@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from napari_attnseg.training.group import ALONE, Group
 
 SMALLEST_PATCH = 32
 _SETTLING_BATCHES = 4
+_BATCHES_AHEAD = 3
 _SHORTEST_EPOCH, _LONGEST_EPOCH = 20, 500
 
 Tensors = tuple[Tensor, Tensor, Tensor | None]
@@ -58,6 +62,8 @@ class Feed:
         self._compute = compute
         self._flips = flips
         self.patch_size = settings.patch_size
+        self.waited = 0.0
+        """Seconds in which the next batch was waited for."""
         self._focus = focus
         self._group = group
         self._augmenter, self._sampler = self._cutters()
@@ -71,11 +77,14 @@ class Feed:
         return int(np.clip(round(self._sampler.pixels / per_step), _SHORTEST_EPOCH, _LONGEST_EPOCH))
 
     def batches(self, step: int, count: int, pool: ThreadPoolExecutor) -> Iterator[PatchBatch]:
-        """Yield the batches of `count` steps from `step` on, cutting the next while the current one is learnt."""
-        ahead: Future[PatchBatch] | None = None
-        for number in range(step, step + count):
-            batch = ahead.result() if ahead else self._cut(number)
-            ahead = pool.submit(self._cut, number + 1) if number + 1 < step + count else None
+        """Yield the batches of `count` steps from `step` on, cutting the next ones while the current one is learnt."""
+        numbers = iter(range(step, step + count))
+        ahead = deque(pool.submit(self._cut, number) for number in islice(numbers, _BATCHES_AHEAD))
+        while ahead:
+            began = time.perf_counter()
+            batch = ahead.popleft().result()
+            self.waited += time.perf_counter() - began
+            ahead.extend(pool.submit(self._cut, number) for number in islice(numbers, 1))
             yield batch
 
     def tensors(self, step: int, batch: PatchBatch) -> Tensors:

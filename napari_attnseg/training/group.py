@@ -36,6 +36,8 @@ class Group:
 
     rank: int = 0
     size: int = 1
+    local_size: int = 1
+    """Processes on this machine."""
     uses_nccl: bool = False
     """Whether each process has a GPU of its own."""
     _words: Any = None
@@ -55,7 +57,7 @@ class Group:
         store, _, _ = next(rendezvous("env://"))
         dist.init_process_group(backend, store=PrefixStore("training", store), rank=place.rank, world_size=place.size)
         words = dist.new_group(backend="gloo", timeout=_LONGEST_PAUSE)
-        return cls(place.rank, place.size, uses_nccl, words, store)
+        return cls(place.rank, place.size, place.local_size, uses_nccl, words, store)
 
     @property
     def is_first(self) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from napari_attnseg.data.loading import load_images
+from napari_attnseg.data.image_cache import load_images, memory_limit
 from napari_attnseg.data.patches import LoadedImage
 from napari_attnseg.events import Notice
 from napari_attnseg.models.device import Compute
@@ -67,7 +68,8 @@ def prepare(
         `interrupted` returned True.
     """
     settings, convention = plan.settings.training, plan.convention
-    train, held_out = group.each(lambda: _images(plan, report, say, interrupted))
+    limit = memory_limit(settings.image_memory, group.local_size)
+    train, held_out = group.each(lambda: _images(plan, report, say, interrupted, limit))
     focus = [number for number, pair in enumerate(plan.train) if pair.image in plan.focus]
     feed = Feed(train, settings, compute, flips=plan.flips, focus=focus, group=group)
 
@@ -100,7 +102,7 @@ def prepare(
 
 
 def _images(
-    plan: Plan, report: Reporter, say: Callable[[str], None], interrupted: Callable[[], bool]
+    plan: Plan, report: Reporter, say: Callable[[str], None], interrupted: Callable[[], bool], limit: int
 ) -> tuple[list[LoadedImage], list[LoadedImage]]:
     """Read the images that are trained on and those that are held out."""
     pairs = (*plan.train, *plan.held_out)
@@ -110,7 +112,14 @@ def _images(
             say(f"reading images, {count} of {len(pairs)}")
 
     channels = plan.settings.model.in_channels
-    images = load_images(pairs, plan.convention, plan.settings.data, channels, on_image, interrupted)
+    images = load_images(pairs, plan.convention, plan.settings.data, channels, on_image, interrupted, limit=limit)
     if len(images) < len(pairs):
         raise Stopped
+    if on_disk := sum(not isinstance(image.pixels, np.ndarray) for image in images):
+        report(
+            Notice(
+                f"{on_disk} of {len(images)} images do not fit into the {limit / 1e9:.1f} GB of memory for images and are "
+                "read from their files again and again, which takes longer."
+            )
+        )
     return images[: len(plan.train)], images[len(plan.train) :]

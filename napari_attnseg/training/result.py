@@ -22,6 +22,8 @@ class TrainingResult:
     """Why it ended, for the user."""
     start_score: float | None = None
     """What the starting model scored on the same images; None without one, or where that could not be measured."""
+    waiting: float | None = None
+    """Share of the time between two scorings in which patches were waited for, of this session; None without any."""
 
     @property
     def improved(self) -> bool:
@@ -39,4 +41,5 @@ class TrainingResult:
             "best": str(self.folder.best) if self.folder.best.exists() else None,
             "epochs": self.epochs,
             "minutes": round(self.minutes, 3),
+            "waiting": None if self.waiting is None else round(self.waiting, 4),
         }

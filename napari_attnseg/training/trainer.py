@@ -76,6 +76,7 @@ class Trainer:
         self._start_row: MetricsRow = {}
         self._losses: list[Tensor] = []
         self._fits = False
+        self._waiting: list[tuple[float, float]] = []  # of each epoch: seconds waited for patches, of how many
         self._last_state = float("-inf")
 
     def run(self) -> TrainingResult:
@@ -92,7 +93,7 @@ class Trainer:
             self._report(Notice(notice))
         try:
             self._prepare()
-            with ThreadPoolExecutor(1, thread_name_prefix="patches") as pool:
+            with ThreadPoolExecutor(self.compute.cutters, thread_name_prefix="patches") as pool:
                 reason = self._epochs(pool)
         except Stopped:
             result = self._stopped()
@@ -151,6 +152,7 @@ class Trainer:
         self._losses = [torch.tensor(loss) for loss in position.losses]
         count = self.pace.steps_per_epoch - position.step_in_epoch
         self.pace.begin_steps()
+        began, waited = self.pace.seconds, self.feed.waited
         for batch in self.feed.batches(position.step, count, pool):
             if self.group.first_says(self._interrupted):
                 raise Stopped
@@ -160,6 +162,7 @@ class Trainer:
             self._after_step()
             if self._is_time_up():
                 break
+        self._waiting.append((self.feed.waited - waited, self.pace.seconds - began))
         self._end_epoch()
 
     def _step(self, batch: PatchBatch) -> Tensor:
@@ -215,6 +218,8 @@ class Trainer:
         position.epoch += 1
         position.step_in_epoch = 0
         position.epochs_without_gain = 0 if is_best else position.epochs_without_gain + 1
+        waited, took = self._waiting[-1]
+        row["waiting"] = waited / max(took, waited, 1e-9)
         row["minutes"] = self.pace.seconds / 60
         self.history.rows.append(row)
         self._save_models(is_best=is_best)
@@ -267,8 +272,16 @@ class Trainer:
     def _result(self, reason: str, *, was_stopped: bool) -> TrainingResult:
         position = self.position
         minutes = self.pace.seconds / 60
+        waited, took = (sum(part) for part in zip(*self._waiting, strict=True)) if self._waiting else (0.0, 0.0)
         return TrainingResult(
-            position.epoch, position.best_score, minutes, was_stopped, self.folder, reason, position.start_score
+            position.epoch,
+            position.best_score,
+            minutes,
+            was_stopped,
+            self.folder,
+            reason,
+            position.start_score,
+            waited / took if took > 0 else None,
         )
 
     def _save_models(self, *, is_best: bool) -> None:
