@@ -89,7 +89,8 @@ class Finished(Event):
     kind: ClassVar[str] = "finished"
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)
-    """Of a training: score, start_score, improved, best (the model file, or None), epochs and minutes."""
+    """Of a training: score, start_score, improved, best (the model file, or None), epochs, minutes and waiting (the
+    share of the time in which patches were waited for)."""
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,8 @@ def test_an_order_in_run_json_is_carried_out(make_folder: MakeFolder, tmp_path: 
     assert len(done["split"]["train"]) == 2
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert events[0]["message"] == "starting"
-    assert set(events[-1]["results"]) == {"score", "start_score", "improved", "best", "epochs", "minutes"}
+    expected = {"score", "start_score", "improved", "best", "epochs", "minutes", "waiting"}
+    assert set(events[-1]["results"]) == expected
     again = tmp_path / "again"
     again.mkdir()
     focus = [pair["image"] for pair in done["split"]["train"]][:1]

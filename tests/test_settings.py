@@ -34,6 +34,7 @@ OTHER: dict[str, Any] = {  # a value that is not the default, where the type and
     "widths": (8, 16, 32),
     "max_minutes": 2.5,
     "steps_per_epoch": 7,
+    "image_memory": 4.5,
     "overlap": 32,
     "tile_size": 256,
     "batch_size": 3,

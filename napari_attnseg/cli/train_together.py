@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from napari_attnseg.errors import AttnSegError
-from napari_attnseg.training.group import Group
 from napari_attnseg.training.launch import launch
+
+if TYPE_CHECKING:
+    from napari_attnseg.training.group import Group
 
 
 def train_together(options: argparse.Namespace, train: Callable[[argparse.Namespace, Group], int]) -> int:
@@ -21,6 +24,8 @@ def train_together(options: argparse.Namespace, train: Callable[[argparse.Namesp
     train
         What trains.
     """
+    from napari_attnseg.training.group import Group  # torch takes seconds to import
+
     group = Group.join(launch())
     try:
         code = train(options, group)

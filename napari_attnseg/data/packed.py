@@ -26,7 +26,7 @@ class PackedPlanes:
     def __init__(self, planes: Array) -> None:
         self.shape, self.dtype, self.ndim = planes.shape, planes.dtype, planes.ndim
         self._squares = {
-            (plane, y, x): zlib.compress(np.ascontiguousarray(planes[plane, y : y + _SIDE, x : x + _SIDE]), _FASTEST)
+            (plane, y, x): zlib.compress(planes[plane, y : y + _SIDE, x : x + _SIDE].tobytes(), _FASTEST)
             for plane in range(self.shape[0])
             for y in range(0, self.shape[1], _SIDE)
             for x in range(0, self.shape[2], _SIDE)

@@ -43,6 +43,10 @@ class OpenFiles:
                 self._open.popitem(last=False)[1].close()
             return self._open[path].read(key)
 
+    def __del__(self) -> None:
+        for image in self._open.values():
+            image.close()
+
 
 class PixelsOnDisk:
     """Pixels (plane, channel, y, x), scaled to 0..1 as float16, that are read when they are indexed.

@@ -21,7 +21,7 @@ from napari_attnseg.training.group import ALONE, Group
 
 SMALLEST_PATCH = 32
 _SETTLING_BATCHES = 4
-_BATCHES_AHEAD = 3
+_BATCHES_AHEAD = 2
 _SHORTEST_EPOCH, _LONGEST_EPOCH = 20, 500
 
 Tensors = tuple[Tensor, Tensor, Tensor | None]

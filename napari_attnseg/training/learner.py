@@ -59,7 +59,7 @@ class Learner:
         self.loss = make_loss(settings, weights)
         """The loss of what one process sees."""
         self.group = group
-        self._batch_loss = make_loss(settings, weights, group.total) if group.is_shared else self.loss
+        self._shared_loss = make_loss(settings, weights, group.total) if group.is_shared else None
         self.optimiser = make_optimiser(self.model.parameters(), settings)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.needs_scaler)
         self.chunks = 1
@@ -105,13 +105,14 @@ class Learner:
             [None] * self.chunks if valid is None else valid.chunk(self.chunks),
             strict=False,
         )
+        loss_of = self._shared_loss or self.loss
         left = len(images)
         for part_images, part_labels, part_valid in parts:
             left -= len(part_images)
             with self._summing_up(is_last=left == 0):
                 with self.compute.autocast():
                     logits = self._network(part_images.contiguous(memory_format=torch.channels_last))
-                loss = self._batch_loss(logits, part_labels, part_valid) * (len(part_images) / len(images))
+                loss = loss_of(logits, part_labels, part_valid) * (len(part_images) / len(images))
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         self.scaler.unscale_(self.optimiser)

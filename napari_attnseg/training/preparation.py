@@ -118,8 +118,8 @@ def _images(
     if on_disk := sum(not isinstance(image.pixels, np.ndarray) for image in images):
         report(
             Notice(
-                f"{on_disk} of {len(images)} images do not fit into the {limit / 1e9:.1f} GB of memory for images and are "
-                "read from their files again and again, which takes longer."
+                f"{on_disk} of {len(images)} images do not fit into the {limit / 1e9:.1f} GB of memory for images and "
+                "are read from their files again and again, which takes longer."
             )
         )
     return images[: len(plan.train)], images[len(plan.train) :]

@@ -35,14 +35,16 @@ class SharedBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        values, over = x.float(), (0, 2, 3)
+        assert self.running_mean is not None
+        # from the running mean, the same on all and near the mean, squares lose no digits; so one exchange is enough
+        start, over = self.running_mean.clone(), (0, 2, 3)
+        values = x.float() - start[:, None, None]
         count = values.numel() // values.shape[1] * self._size
-        mean = self._total(values.sum(over)) / count
-        centred = values - mean[:, None, None]
-        variance = self._total((centred * centred).sum(over)) / count
-        self._remember(mean.detach(), variance.detach() * (count / max(count - 1, 1)))
+        mean, square = self._total(torch.stack((values.sum(over), (values * values).sum(over)))) / count
+        variance = (square - mean * mean).clamp(min=0)
+        self._remember((start + mean).detach(), variance.detach() * (count / max(count - 1, 1)))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        return ((values - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:

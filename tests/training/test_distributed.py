@@ -29,7 +29,7 @@ from napari_attnseg.training.shared_norm import share_batch_norm
 from tests.conftest import TINY, MakeFolder, blobs
 
 ROOT = Path(__file__).parents[2]
-SAME = {**TINY, "augmentation": "none", "precision": "float32", "steps_per_epoch": 20, "epochs": 3}
+SAME = {**TINY, "augmentation": "none", "precision": "float32", "steps_per_epoch": 8, "epochs": 3}
 
 
 def torchrun(program: list[str], source: Path, run: Path, **values: Any) -> subprocess.Popen[str]:

@@ -148,7 +148,8 @@ def test_a_run_with_a_plateau_that_was_paused_and_stopped_goes_on_as_if_nothing_
     expected, found = weights(straight.folder.last), weights(resumed.folder.last)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     rows = [run.folder.read_metrics() for run in (straight, resumed)]
-    assert [{**row, "minutes": 0} for row in rows[0]] == [{**row, "minutes": 0} for row in rows[1]]
+    timed = {"minutes": 0, "waiting": 0}
+    assert [row | timed for row in rows[0]] == [row | timed for row in rows[1]]
 
 
 def test_a_plateau_lowers_the_rate_says_so_and_is_resumed(make_folder: MakeFolder, tmp_path: Path) -> None:

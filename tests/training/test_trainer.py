@@ -356,6 +356,7 @@ def test_progress_tells_all_that_a_viewer_shows(
     results = result.to_json()
     assert results.pop("score") == result.best_score
     assert results.pop("minutes") > 0
+    assert 0 <= results.pop("waiting") <= 1
     best = str(tmp_path / "run" / "best.safetensors")
     assert results == {"start_score": None, "improved": True, "best": best, "epochs": 2}
 
