@@ -1,4 +1,4 @@
-"""`python -m benchmarks.run [PART ...]`: network, help, memory, viewer, learning, quality, warm, fine-tune, large.
+"""`python -m benchmarks.run [PART ...]`: network, help, memory, feeding, viewer, learning, quality, warm, fine-tune, large.
 
 Measures and prints a table. `network` needs MONAI (`pip install -c constraints.txt monai`). `quality` needs a folder
 with `train` and `val`, such as the 2018 Data Science Bowl's nuclei as pairs; `warm` needs a model file, and images of
@@ -23,7 +23,7 @@ import torch
 
 from napari_attnseg.models.device import choose_compute
 
-PARTS = ("network", "help", "memory", "viewer", "learning", "quality", "warm", "fine-tune", "large")
+PARTS = ("network", "help", "memory", "feeding", "viewer", "learning", "quality", "warm", "fine-tune", "large")
 MEMORY_PROBE = (
     "import resource, sys; from napari_attnseg.cli import main; code = main(sys.argv[1:]);"
     "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
@@ -54,7 +54,7 @@ def main() -> None:
     )
     for part in parts:
         measured = {"network": _network, "help": _help, "memory": _memory, "viewer": _viewer}
-        measured |= {"learning": _learning, "large": _large}
+        measured |= {"learning": _learning, "feeding": _feeding, "large": _large}
         (measured | {"quality": _quality, "fine-tune": _fine_tune, "warm": _warm})[part](options)
 
 
@@ -103,6 +103,15 @@ def _memory(options: argparse.Namespace) -> None:
             )
             peak = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("peak"))
             print(f"| peak memory of training 32-512, patch 256, batch {batch} | {float(peak):.2f} GB |")
+
+
+def _feeding(options: argparse.Namespace) -> None:
+    """How long a training waits for patches, of images in memory and of images that are left in their files."""
+    from benchmarks.feeding import measure
+
+    print("| patches of | waited for, share of the time | patches/s |")
+    for name, waiting, speed in measure(options.rounds):
+        print(f"| {name} | {waiting:.2%} | {speed:.1f} |")
 
 
 def _viewer(options: argparse.Namespace) -> None:
