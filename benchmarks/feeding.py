@@ -55,6 +55,6 @@ def _write_images(folder: Path) -> None:
         coarse = rng.integers(0, 255, (_SIDE // 32, _SIDE // 32, 3), np.uint8)
         image = coarse.repeat(32, 0).repeat(32, 1) // 2 + rng.integers(0, 127, (_SIDE, _SIDE, 3), np.uint8)
         mask = np.where(image[..., 0] > 127, 255, 0).astype(np.uint8)
-        options = {"tile": (256, 256), "compression": "zlib"}
-        tifffile.imwrite(folder / f"image{number}.tif", image, photometric="rgb", **options)
-        tifffile.imwrite(folder / f"image{number}_MASK.tif", mask, **options)
+        name, tile = f"image{number}", (256, 256)
+        tifffile.imwrite(folder / f"{name}.tif", image, photometric="rgb", tile=tile, compression="zlib")
+        tifffile.imwrite(folder / f"{name}_MASK.tif", mask, tile=tile, compression="zlib")

@@ -10,12 +10,14 @@ from importlib import metadata
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from napari_attnseg.errors import ClusterError
+from napari_attnseg.errors import AttnSegError, ClusterError
 
 if TYPE_CHECKING:
     from distributed import Client
 
 PACKAGE = "napari-attnseg"
+GONE = "The scheduler has gone; what was done so far is kept. Start the cluster, and ask again."
+_LOGGERS = ("distributed", "distributed.client", "distributed.core", "distributed.comm")
 _SECONDS_TO_CLOSE = 2
 
 
@@ -33,20 +35,27 @@ def connected(address: str, timeout: float) -> Iterator[Client]:
     Raises
     ------
     ClusterError
-        The scheduler does not answer, has no workers, or has workers without this program or with another version.
+        The scheduler does not answer or goes away meanwhile, has no workers, or has workers without this program or with
+        another version.
     """
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it says in many lines is said here in one
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)  # what they say in many lines is said here in one
     try:
         client = _client(address, timeout)
         try:
             _require_workers(client, address, timeout)
             yield client
+        except Exception as error:
+            if client.status == "running" or isinstance(error, AttnSegError):
+                raise
+            raise ClusterError(GONE) from error
         finally:
             client.close(_SECONDS_TO_CLOSE)
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _client(address: str, timeout: float) -> Client:

@@ -12,13 +12,13 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker, get_worker
 
+from napari_attnseg.cluster.connection import GONE
 from napari_attnseg.cluster.warm_model import WarmModel, warm_model
 from napari_attnseg.errors import AttnSegError, ClusterError
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.settings import PredictionSettings
 
-_GONE = "The scheduler has gone; what was done so far is kept. Start the cluster, and ask again."
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_BETWEEN_QUESTIONS = 0.2
 
@@ -160,7 +160,7 @@ def _outcome(future: Future[Any], number: int) -> Outcome:
     if future.status == "finished":
         return Outcome(number, future.result())
     if future.status != "error":
-        raise ClusterError(_GONE)
+        raise ClusterError(GONE)
     error = future.exception()
     if isinstance(error, KilledWorker):
         return Outcome(number, failure="the worker that had it died, several times over; its memory may be too small.")

@@ -44,7 +44,8 @@ class SharedBatchNorm(nn.BatchNorm2d):
         variance = (square - mean * mean).clamp(min=0)
         self._remember((start + mean).detach(), variance.detach() * (count / max(count - 1, 1)))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return ((values - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        scaled: Tensor = (values - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]
+        return scaled.to(x.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
