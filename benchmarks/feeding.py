@@ -13,7 +13,7 @@ import tifffile
 from napari_attnseg.engine import fit
 from napari_attnseg.events import Event, Progress
 
-_SIDE, _IMAGES, _STEPS = 2048, 4, 30
+_SIDE, _IMAGES, _STEPS = 1024, 4, 10
 
 
 def measure(rounds: int) -> Iterator[tuple[str, float, float]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from napari_attnseg.errors import AttnSegError, ClusterError
@@ -35,9 +36,10 @@ def connected(address: str, timeout: float) -> Iterator[Client]:
     Raises
     ------
     ClusterError
-        The scheduler does not answer or goes away meanwhile, has no workers, or has workers without this program or with
-        another version.
+        The scheduler does not answer or goes away meanwhile, has no workers, or has workers without this program or
+        with another version.
     """
+    _require_dask()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -58,14 +60,17 @@ def connected(address: str, timeout: float) -> Iterator[Client]:
             logger.setLevel(level)
 
 
-def _client(address: str, timeout: float) -> Client:
-    try:
-        from distributed import Client, rpc
-    except ImportError as error:
+def _require_dask() -> None:
+    if find_spec("distributed") is None:
         raise ClusterError(
             "Working on a cluster needs dask, which is not installed; install it with: pip install "
             "'napari-attnseg[cluster]'."
-        ) from error
+        )
+    import distributed  # noqa: F401 - it sets up its loggers when it is imported
+
+
+def _client(address: str, timeout: float) -> Client:
+    from distributed import Client, rpc
 
     async def who_is_there() -> str:
         async with rpc(address) as other:
