@@ -1,4 +1,5 @@
-"""`python -m benchmarks.run [PART ...]`: network, help, memory, feeding, viewer, learning, quality, warm, fine-tune, large.
+"""`python -m benchmarks.run [PART ...]`: network, help, memory, feeding, viewer, learning, quality, warm, fine-tune,
+large.
 
 Measures and prints a table. `network` needs MONAI (`pip install -c constraints.txt monai`). `quality` needs a folder
 with `train` and `val`, such as the 2018 Data Science Bowl's nuclei as pairs; `warm` needs a model file, and images of

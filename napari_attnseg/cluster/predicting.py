@@ -10,12 +10,13 @@ from distributed import Client
 
 from napari_attnseg.cluster.sharing import failure_of, team
 from napari_attnseg.cluster.warm_model import warm_model
-from napari_attnseg.data.tiff import read_image
+from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Notice, Progress, Started
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.presets import PRESETS
 from napari_attnseg.prediction.tiling import Stopped
+from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings
 
 
@@ -83,10 +84,9 @@ def _predict_one(name: str, image: str, folder: str) -> tuple[int, str]:
     model, path = warm_model(name), Path(image)
     predictor = model.predictor()
     try:
-        read = read_image(path, predictor.data.axes)
+        info = read_info(path, predictor.data.axes)
         with model.one_at_a_time:
-            found = predictor.predict_image(read, should_stop=model.is_over)
-        predictor.write(found, Path(folder))
+            predict_to_files(predictor, path, Path(folder), should_stop=model.is_over)
     except (DataError, MemoryError) as error:
         return 0, failure_of(path, error)
-    return found.info.channels, ""
+    return info.channels, ""
