@@ -113,9 +113,12 @@ def _print_planes(folder: Path) -> None:
 
 
 def _run(part: str, images: Path, scratch: Path) -> dict[str, Any]:
-    """Measure one part; compiled files are kept, as they are for an installed plugin."""
+    """Measure one part; compiled files are kept, as they are for an installed plugin.
+
+    Each has a user folder of its own: strokes that one leaves unsaved would be offered to the next, in a dialog.
+    """
     settings = {
-        "NAPARI_ATTNSEG_DATA": str(scratch / "user"),
+        "NAPARI_ATTNSEG_DATA": tempfile.mkdtemp(prefix="user-", dir=scratch),
         "NAPARI_CONFIG": str(scratch / "napari.yaml"),
         "PYTHONPYCACHEPREFIX": str(scratch / "compiled"),
     }
