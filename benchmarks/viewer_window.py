@@ -35,10 +35,15 @@ class Window:
         self.draws += 1
 
     def until(self, condition: Callable[[], object], timeout: float = 120.0) -> None:
-        """Handle events until something holds."""
+        """Handle events until something holds.
+
+        It sleeps between them, as a window that waits does; one that asked all the time would take a core from the
+        process that it waits for.
+        """
         end = time.perf_counter() + timeout
         while not condition():
             self.app.processEvents()
+            time.sleep(0.0005)
             if time.perf_counter() > end:
                 raise TimeoutError(f"not within {timeout:g} s")
 
