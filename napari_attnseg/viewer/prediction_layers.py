@@ -131,6 +131,8 @@ class PredictionLayers:
                 layer.refresh()
             else:
                 layer.data = part.data
+            kept = layer.metadata.get(KEY, {})  # with the classes that it is coloured by
+            options["metadata"] = {KEY: kept | options["metadata"][KEY]}
             for name, value in {**options, **place}.items():
                 if not np.array_equal(getattr(layer, name), value):
                     setattr(layer, name, value)

@@ -170,6 +170,7 @@ def test_image_left_and_child_killed_while_it_predicts(docks: Docks, qtbot: Any,
     os.kill(child.pid or 0, signal.SIGSTOP)
     click(qtbot, dock.buttons.image_button)
     until(qtbot, dock.buttons.isBusy)
+    until(qtbot, dock.buttons.cancel_button.isVisible)
     click(qtbot, dock.buttons.cancel_button)
     until(qtbot, lambda: not dock.buttons.isBusy())
     os.kill(child.pid or 0, signal.SIGCONT)
@@ -258,6 +259,7 @@ def test_many_images_are_predicted_into_files(docks: Docks, qtbot: Any, tmp_path
     assert len(open_folder(folder).pairs) == 4, "predictions are no images"
 
     actions["all"].trigger()
+    until(qtbot, dock.buttons.cancel_button.isVisible)
     click(qtbot, dock.buttons.cancel_button)  # while it starts
     until(qtbot, lambda: not dock.batch.is_active, LONG)
     assert not dock.buttons.isBusy()

@@ -57,6 +57,9 @@ def test_progress_and_cancel(buttons, qtbot):
     assert buttons.line.text() == "6 of 20 images · 1:15 left"
     assert not buttons.image_button.isEnabled()
     assert not buttons.more_button.isEnabled()
+    assert not buttons.bar.isVisible()  # what is over in a moment shows nothing of its progress
+    qtbot.waitUntil(buttons.cancel_button.isVisible)
+    assert buttons.bar.isVisible() and buttons.line.isVisible()
     qtbot.mouseClick(buttons.cancel_button, Qt.MouseButton.LeftButton)
     assert cancelled == [True]
     buttons.setIdle("Cancelled; 6 of 20 images are predicted.")

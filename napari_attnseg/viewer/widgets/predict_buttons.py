@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -11,6 +11,7 @@ from napari_attnseg.viewer.widgets.tips import wrapped
 
 _WRITTEN = "Predictions are written as _PRED files to the folder attnseg_predictions, beside the images."
 _STEPS = 1000  # of the bar
+_PATIENCE = 500  # milliseconds that a prediction may take before its progress is shown
 
 
 class PredictButtons(QWidget):
@@ -39,6 +40,10 @@ class PredictButtons(QWidget):
         self.line = QLabel()
         self.line.setWordWrap(True)
         self.line.setTextFormat(Qt.TextFormat.PlainText)  # whatever signs it holds
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_PATIENCE)
+        self._patience.timeout.connect(self._show)
         self._lay_out()
         self._show()
 
@@ -58,7 +63,13 @@ class PredictButtons(QWidget):
         self._show()
 
     def setProgress(self, done: float, text: str = "", seconds_left: float | None = None) -> None:
-        """Show how far a prediction is: a share from 0 to 1, and words such as '12 of 40 images'."""
+        """Show how far a prediction is: a share from 0 to 1, and words such as '12 of 40 images'.
+
+        One that is over in a moment shows nothing of it: a bar that comes and goes only makes the dock jump, and where
+        the window is drawn by the CPU its movement takes a good part of what the prediction needs.
+        """
+        if not self._busy:
+            self._patience.start()
         self._busy = True
         self.bar.setRange(0, _STEPS if done > 0 else 0)  # moves to and fro before anything is done
         self.bar.setValue(round(_STEPS * done))
@@ -70,6 +81,7 @@ class PredictButtons(QWidget):
     def setIdle(self, sentence: str = "") -> None:
         """Show that nothing is being predicted, and how the last prediction ended."""
         self._busy = False
+        self._patience.stop()
         self.line.setText(sentence)
         self._show()
 
@@ -121,6 +133,7 @@ class PredictButtons(QWidget):
             actions[name].setToolTip(wrapped(_WRITTEN))
         self.more_button.setToolTip(self._reason or "Predict more than what is shown, or less of it.")
         self.more_button.setEnabled(not self._reason and not self._busy and (images > 0 or self._stack))
-        self.bar.setVisible(self._busy)
-        self.cancel_button.setVisible(self._busy)
-        self.line.setVisible(bool(self.line.text()))
+        is_long = self._busy and not self._patience.isActive()
+        self.bar.setVisible(is_long)
+        self.cancel_button.setVisible(is_long)
+        self.line.setVisible(bool(self.line.text()) and (is_long or not self._busy))
