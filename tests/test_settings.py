@@ -167,9 +167,10 @@ def test_values_beyond_the_limits_get_one_sentence(group: str, name: str) -> Non
         ({"axes": "ZC"}, "Y and X"),
         ({"group_pattern": "("}, "regular expression"),
         ({"mask_suffix": ""}, "mask_suffix"),
-        ({"widths": (8,)}, "widths"),
+        ({"widths": (8,)}, "'model > widths': it needs at least 2 values and has 1"),
         ({"widths": (8, 2)}, "4 to 2048"),
-        ({"epochs": "many"}, "epochs"),
+        ({"epochs": "many"}, "'training > epochs': it must be a whole number"),
+        ({"epochs": 0}, "at least 1 .given: 0"),
         ({"min_zoom": 1.5, "max_zoom": 0.5}, "smallest zoom 1.5 is larger"),
         ({"loss": "nonsense"}, "loss"),
         ({"model": "nonsense"}, "name"),
@@ -181,6 +182,11 @@ def test_nonsense_gets_one_sentence(values: dict[str, Any], word: str) -> None:
         settings_from(values)
     assert "\n" not in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+def test_settings_that_do_not_go_together_begin_with_what_is_wrong() -> None:
+    with pytest.raises(SettingsError, match=r"^res_se_unet needs 5 widths"):
+        make(ModelSettings, {"name": "res_se_unet", "widths": (8, 16)})
 
 
 def test_axes_may_be_written_small() -> None:

@@ -59,7 +59,8 @@ def test_progress_and_cancel(buttons, qtbot):
     assert not buttons.more_button.isEnabled()
     assert not buttons.bar.isVisible()  # what is over in a moment shows nothing of its progress
     qtbot.waitUntil(buttons.cancel_button.isVisible)
-    assert buttons.bar.isVisible() and buttons.line.isVisible()
+    assert buttons.bar.isVisible()
+    assert buttons.line.isVisible()
     qtbot.mouseClick(buttons.cancel_button, Qt.MouseButton.LeftButton)
     assert cancelled == [True]
     buttons.setIdle("Cancelled; 6 of 20 images are predicted.")
