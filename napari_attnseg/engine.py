@@ -15,12 +15,11 @@ from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair, PairListing, find_pairs, require_annotated
 from napari_attnseg.data.tiff import read_image
-from napari_attnseg.errors import AttnSegError, DataError, SettingsError
+from napari_attnseg.errors import AttnSegError, DataError, SettingsError, Stopped
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.predictor import Prediction, Predictor
-from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name, recipe_values
 from napari_attnseg.training.evaluation import Evaluation, ImageScore, score_image

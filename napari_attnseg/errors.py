@@ -11,6 +11,10 @@ class AttnSegError(Exception):
     """Anything that goes wrong in a way the user can understand and act on."""
 
 
+class Stopped(Exception):
+    """Whoever asked for the work has asked to stop it; nothing was returned."""
+
+
 class DataError(AttnSegError):
     """An image, a mask or a folder of them cannot be used as it is."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
-from napari_attnseg.errors import RunFolderError, SettingsError
+from napari_attnseg.errors import RunFolderError, SettingsError, Stopped
 from napari_attnseg.settings import LossName, ModelName, RunSettings
 
 if TYPE_CHECKING:
@@ -146,7 +146,6 @@ def _trained(folder: ComparisonFolder, asked: Asked) -> Record | None:
     from napari_attnseg.comparison.alone import alone_in
     from napari_attnseg.comparison.preparing import prepare
     from napari_attnseg.comparison.running import run_all
-    from napari_attnseg.prediction.tiling import Stopped
 
     with stop_on_interrupt() as interrupt:
         try:

@@ -13,7 +13,7 @@ from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, gi
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.cli.scheduler import add_scheduler
 from napari_attnseg.data.pairs import extension_of
-from napari_attnseg.errors import RunFolderError, SaveError
+from napari_attnseg.errors import RunFolderError, SaveError, Stopped
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
 
@@ -67,7 +67,6 @@ def run(options: argparse.Namespace) -> int:
     _require_report_folder(options.report)
     models = [model_path(model) for model in options.models]
     from napari_attnseg.comparison.side_by_side import evaluate_models
-    from napari_attnseg.prediction.tiling import Stopped
 
     with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event, _scorer(options, settings) as score:
         try:

@@ -82,22 +82,17 @@ def predicted_work(
         The model cannot be used, or there is no image.
     """
     model = model_path(options.model)
-    from napari_attnseg.objects.finding import Stopped as Ended
     from napari_attnseg.objects.finding import find_objects
     from napari_attnseg.objects.geometry import Geometry
     from napari_attnseg.objects.one_image import measured, objects_path
     from napari_attnseg.objects.reading import read_measured
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
-    from napari_attnseg.prediction.tiling import Stopped
 
     predictor = Predictor(model, values)
     names = predictor.convention.class_names
 
     def do(path: Path, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
-        try:
-            found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
-        except Stopped as stop:
-            raise Ended from stop
+        found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
         geometry = Geometry.of(found.info)
         size = (found.info.height, found.info.width)
         objects = find_objects(

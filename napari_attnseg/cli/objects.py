@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from napari_attnseg.cli.object_work import Work, predicted_work, work_on_masks
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
-from napari_attnseg.errors import AttnSegError, DataError, SaveError, SettingsError
+from napari_attnseg.errors import AttnSegError, DataError, SaveError, SettingsError, Stopped
 from napari_attnseg.events import EventHandler, Notice, Progress
 from napari_attnseg.settings import DataSettings, ObjectSettings, PredictionSettings, make
 
@@ -101,7 +101,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _do(work: list[Work], outcome: _Outcome, on_event: EventHandler, should_stop: Callable[[], bool]) -> None:
     """Do the images one after the other; stop where that is asked for."""
-    from napari_attnseg.objects.finding import Stopped
     from napari_attnseg.objects.one_image import write_objects
 
     for number, one in enumerate(work):

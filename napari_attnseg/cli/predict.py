@@ -15,7 +15,7 @@ from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, gi
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.cli.scheduler import add_scheduler
 from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
-from napari_attnseg.errors import AttnSegError, DataError, SaveError
+from napari_attnseg.errors import AttnSegError, DataError, SaveError, Stopped
 from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
 from napari_attnseg.jobs import STOP
 from napari_attnseg.models.model_card import load_card
@@ -113,7 +113,6 @@ def _predict(
     model = model_path(options.model)
     from napari_attnseg.data.tiff import read_info
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
-    from napari_attnseg.prediction.tiling import Stopped
     from napari_attnseg.prediction.to_files import predict_to_files
 
     predictor = Predictor(model, settings)

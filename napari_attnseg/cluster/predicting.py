@@ -11,11 +11,10 @@ from distributed import Client
 from napari_attnseg.cluster.sharing import failure_of, team
 from napari_attnseg.cluster.warm_model import warm_model
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import DataError
+from napari_attnseg.errors import DataError, Stopped
 from napari_attnseg.events import EventHandler, Notice, Progress, Started
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.presets import PRESETS
-from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings
 

@@ -14,9 +14,8 @@ from distributed import Client, Future, KilledWorker, get_worker
 
 from napari_attnseg.cluster.connection import GONE
 from napari_attnseg.cluster.warm_model import WarmModel, warm_model
-from napari_attnseg.errors import AttnSegError, ClusterError
+from napari_attnseg.errors import AttnSegError, ClusterError, Stopped
 from napari_attnseg.events import EventHandler, Notice
-from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.settings import PredictionSettings
 
 _SECONDS_BETWEEN_LOOKS = 1.0

@@ -11,9 +11,8 @@ from napari_attnseg.comparison.record import ComparisonFolder, Record
 from napari_attnseg.comparison.scoring import is_scored
 from napari_attnseg.comparison.unchanged import digests_of, require_unchanged
 from napari_attnseg.data.split import Roles
-from napari_attnseg.errors import DataError, SettingsError
+from napari_attnseg.errors import DataError, SettingsError, Stopped
 from napari_attnseg.events import EventHandler, Progress
-from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.run_folder import RunFolder

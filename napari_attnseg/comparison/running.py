@@ -16,9 +16,8 @@ from napari_attnseg.annotation.runs import is_running, train_command
 from napari_attnseg.comparison.asked import AskedRun
 from napari_attnseg.comparison.record import ComparisonFolder, Record
 from napari_attnseg.comparison.scoring import is_scored, score_run
-from napari_attnseg.errors import AttnSegError
+from napari_attnseg.errors import AttnSegError, Stopped
 from napari_attnseg.events import Cancelled, Event, EventHandler, Failed, Finished, Progress, event_from_json
-from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.training.run_folder import RunFolder
 
 _SECONDS_BETWEEN_POLLS = 0.1

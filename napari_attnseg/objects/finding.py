@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_attnseg.errors import SettingsError
+from napari_attnseg.errors import SettingsError, Stopped
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.linking import Linker
 from napari_attnseg.objects.separate import Objects, degree, least_pixels, separate, smallest_type
@@ -19,10 +19,6 @@ MOST_IN_MEMORY = 512 * 2**20  # bytes of labels
 
 Array = np.ndarray[Any, Any]
 Probability = dict[int, Array]
-
-
-class Stopped(Exception):
-    """The user asked to stop."""
 
 
 class Planes(Protocol):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from skimage.measure import regionprops_table
 
-from napari_attnseg.errors import DataError
-from napari_attnseg.objects.finding import Planes, Stopped
+from napari_attnseg.errors import DataError, Stopped
+from napari_attnseg.objects.finding import Planes
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.table import Table

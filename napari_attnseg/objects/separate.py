@@ -19,11 +19,13 @@ from skimage.measure import label
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
+from napari_attnseg.errors import Stopped
 from napari_attnseg.objects.basins import merged
 from napari_attnseg.settings import ObjectSettings
 
 Array = np.ndarray[Any, Any]
 Box = tuple[slice, ...]
+ShouldStop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def separate(
     *,
     spacing: Sequence[float] | None = None,
     settings: ObjectSettings | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: ShouldStop = lambda: False,
 ) -> Objects:
     """Number the objects of a plane or of a volume; those that touch are cut apart, and no object has two classes.
 
@@ -62,24 +64,28 @@ def separate(
     settings
         What is cut and what is dropped; its `reach` and `threshold` are for callers. None: the defaults.
     should_stop
-        Asked between classes; if it says so, the other classes have no objects.
+        Asked between the steps, of which each takes up to half a second for a million pixels.
 
     Returns
     -------
     Objects
         Numbered class by class, and in each in the order in which their pixels come first.
+
+    Raises
+    ------
+    Stopped
+        `should_stop` returned True.
     """
     settings = settings or ObjectSettings()
     lengths = tuple(spacing) if spacing is not None else (1.0,) * classes.ndim
     found = np.zeros(classes.shape, np.uint32)
     of_class: list[int] = [0]
     for number in [int(value) for value in np.unique(classes) if value]:
-        if should_stop():
-            break
+        _go_on(should_stop)
         box = _with_margin(ndimage.find_objects((classes == number).astype(np.uint8))[0], classes.shape)
         mask = classes[box] == number
         known = probability.get(number) if probability is not None else None
-        part = _separated(mask, None if known is None else known[box], lengths, settings)
+        part = _separated(mask, None if known is None else known[box], lengths, settings, should_stop)
         part, count = _kept(part, least_pixels(settings, lengths))
         found[box][part > 0] = part[part > 0] + (len(of_class) - 1)
         of_class += count * [number]
@@ -108,13 +114,20 @@ def _with_margin(box: Box, shape: tuple[int, ...]) -> Box:
     )
 
 
-def _separated(mask: Array, probability: Array | None, lengths: tuple[float, ...], settings: ObjectSettings) -> Array:
+def _separated(
+    mask: Array,
+    probability: Array | None,
+    lengths: tuple[float, ...],
+    settings: ObjectSettings,
+    should_stop: ShouldStop,
+) -> Array:
     """Number the objects of one class, uint32."""
     pieces, count = label(mask, return_num=True, connectivity=degree(settings, mask.ndim))
     if not settings.split or count == 0:
         return np.asarray(pieces.astype(np.uint32))
     pixel = math.sqrt(lengths[-1] * lengths[-2])
     height = _height(mask, probability, lengths, pixel if settings.smoothing is None else settings.smoothing)
+    _go_on(should_stop)
     # in logarithms a step is a ratio; the pixel added keeps the steps of a thin line's pixels from being such
     steep = np.log(height + pixel)
     summits = label(local_maxima(steep, connectivity=mask.ndim) & mask, connectivity=mask.ndim)
@@ -123,7 +136,10 @@ def _separated(mask: Array, probability: Array | None, lengths: tuple[float, ...
     summits[~mask] = 0
     steps = degree(settings, mask.ndim)
     structure = ndimage.generate_binary_structure(mask.ndim, steps)
-    found = merged(watershed(-steep, summits, connectivity=structure, mask=mask), steep, settings.neck, steps)
+    _go_on(should_stop)
+    basins = watershed(-steep, summits, connectivity=structure, mask=mask)
+    _go_on(should_stop)
+    found = merged(basins, steep, settings.neck, steps)
     if settings.min_distance > 0:
         markers = _thinned(found, height, pieces, lengths, settings.min_distance)
         found = watershed(-steep, markers, connectivity=structure, mask=mask)
@@ -156,6 +172,11 @@ def _thinned(objects: Array, height: Array, pieces: Array, lengths: tuple[float,
     markers = np.zeros_like(objects)
     markers[tuple(places[~dropped].T)] = numbers[~dropped]
     return markers
+
+
+def _go_on(should_stop: ShouldStop) -> None:
+    if should_stop():
+        raise Stopped
 
 
 def _kept(labels: Array, min_pixels: float) -> tuple[Array, int]:

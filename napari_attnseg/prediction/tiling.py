@@ -13,15 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_attnseg.errors import Stopped
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.grid import FloatArray, axes_of, starts
 
 __all__ = ["FloatArray", "PlaneResult", "Stopped", "Tile", "forward", "gates_of", "predict_plane", "starts", "tiles"]
-
-
-class Stopped(Exception):
-    """The caller asked to stop; nothing was returned."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from napari_attnseg.errors import AttnSegError, SettingsError
+from napari_attnseg.errors import AttnSegError, SettingsError, Stopped
 from napari_attnseg.models.device import Compute
-from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.training.launch import Launch
 
 _LONGEST_PAUSE = timedelta(days=30)

@@ -10,6 +10,7 @@ import torch
 
 from napari_attnseg.data.image_cache import load_images, memory_limit
 from napari_attnseg.data.patches import LoadedImage
+from napari_attnseg.errors import Stopped
 from napari_attnseg.events import Notice
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.initialise import InitialModel, initial_model
@@ -21,7 +22,6 @@ from napari_attnseg.training.learner import Learner
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.reporter import Reporter
 from napari_attnseg.training.run_folder import RunFolder
-from napari_attnseg.training.validation import Stopped
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_attnseg.data.patches import PatchBatch
+from napari_attnseg.errors import Stopped
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Notice
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.training.checkpoint import Position
@@ -29,7 +30,7 @@ from napari_attnseg.training.requests import Requests
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import MetricsRow, RunFolder
 from napari_attnseg.training.schedule import learning_rate, lowered_at
-from napari_attnseg.training.validation import Stopped, Validation, validate
+from napari_attnseg.training.validation import Validation, validate
 
 _SECONDS_BETWEEN_STATES = 120.0
 _SETTLING_BATCHES_AT_A_STOP = 1

@@ -13,14 +13,12 @@ from napari_attnseg.data.patches import LoadedImage
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.labels import to_labels
-from napari_attnseg.prediction.tiling import FloatArray, Stopped, predict_plane
+from napari_attnseg.prediction.tiling import FloatArray, predict_plane
 from napari_attnseg.training.evaluation import Evaluation, ImageScore
 from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.losses import Loss
 from napari_attnseg.training.metrics import confusion_matrix
 from napari_attnseg.training.plan import Plan
-
-__all__ = ["Stopped", "Validation", "validate"]
 
 _SMALLEST_TILE = 128
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_attnseg.errors import SettingsError
+from napari_attnseg.errors import SettingsError, Stopped
 from napari_attnseg.objects import finding
-from napari_attnseg.objects.finding import Stopped, find_objects
+from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.settings import ObjectSettings
 from tests.objects.drawn import ellipsoid
