@@ -63,10 +63,8 @@ def work_on_masks(
 
     work = []
     for source in sources:
-        below = source.labels.parent.relative_to(options.data) if options.data.is_dir() else Path()
-        work.append(
-            Work(source.labels.name, objects_path(source.name, source.labels, out / below), partial(do, source))
-        )
+        path = objects_path(source.name, source.labels, out / _below(source.labels, options.data))
+        work.append(Work(source.labels.name, path, partial(do, source)))
     _require_free(work, [path for one in sources for path in (one.labels, one.image) if path is not None])
     return work
 
@@ -86,12 +84,13 @@ def predicted_work(
     from napari_attnseg.objects.geometry import Geometry
     from napari_attnseg.objects.one_image import measured, objects_path
     from napari_attnseg.objects.reading import read_measured
+    from napari_attnseg.objects.sources import titles
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
 
     predictor = Predictor(model, values)
     names = predictor.convention.class_names
 
-    def do(path: Path, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
+    def do(path: Path, title: str, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
         found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
         geometry = Geometry.of(found.info)
         size = (found.info.height, found.info.width)
@@ -106,17 +105,23 @@ def predicted_work(
             should_stop=should_stop,
         )
         image = read_measured(path, predictor.data.axes)
-        return measured(objects, geometry, found.info, settings, names, image, stem_of(path), should_stop=should_stop)
+        return measured(objects, geometry, found.info, settings, names, image, title, should_stop=should_stop)
 
     work = []
-    for pair in find_pairs(options.data, predictor.data.mask_suffix).pairs:
-        below = pair.image.parent.relative_to(options.data) if options.data.is_dir() else Path()
-        path = objects_path(pair.name, pair.image, out / below)
-        work.append(Work(pair.image.name, path, partial(do, pair.image)))
+    pairs = find_pairs(options.data, predictor.data.mask_suffix).pairs
+    called = titles([pair.name for pair in pairs], [pair.image for pair in pairs], options.data)
+    for pair, title in zip(pairs, called, strict=True):
+        path = objects_path(pair.name, pair.image, out / _below(pair.image, options.data))
+        work.append(Work(pair.image.name, path, partial(do, pair.image, title)))
     if not work:
         raise DataError(f"There are no TIFF images (.tif, .tiff) in {options.data}.")
     _require_free(work, [])
     return work
+
+
+def _below(file: Path, data: Path) -> Path:
+    """Return the folder of a file, seen from `data`."""
+    return file.parent.relative_to(data) if data.is_dir() else Path()
 
 
 def _require_free(work: list[Work], inputs: list[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_attnseg.objects.table import Row, Table
 
 FOLDER = "attnseg_objects"
+TABLES = ("objects.csv", "summary.csv")
 _DATA = ("mask_suffix", "axes", "mask_values")
 _PREDICTION = ("channels", "tile_size", "overlap", "batch_size", "device", "precision")
 
@@ -70,33 +72,44 @@ class _Outcome:
 def run(options: argparse.Namespace) -> int:
     """Run the command; an image that fails is named and the others go on."""
     given = given_settings(options)
-    settings = make(ObjectSettings, _of(ObjectSettings, given))
-    data = make(DataSettings, {name: value for name, value in given.items() if name in _DATA})
-    prediction = {name: value for name, value in given.items() if name in _PREDICTION}
-    _require_sense(options, prediction)
     out: Path = options.out or (options.data if options.data.is_dir() else options.data.parent) / FOLDER
     outcome = _Outcome()
     with stop_on_interrupt() as interrupt, shown("Finding objects") as on_event:
-        if options.model is not None:
-            values = prediction | {"probability": True}
-            values |= {"axes": data.axes} if data.axes else {}
-            values |= {"threshold": settings.threshold} if settings.threshold is not None else {}
-            work = predicted_work(options, settings, make(PredictionSettings, values), out)
-        else:
-            work = work_on_masks(options, settings, data, out, on_event)
-        _do(work, outcome, on_event, interrupt)
-        _write_tables(out, outcome)
+        work = _work(options, given, out, on_event)
+        _make_folder(out)
+        before = [name for name in TABLES if (out / name).exists()]
+        try:
+            _do(work, outcome, on_event, interrupt)
+        finally:  # also where the disk is full, or Ctrl-C came twice: what is done stays known
+            _write_tables(out, outcome)
+        if before and outcome.tables:
+            on_event(Notice(f"{' and '.join(before)} of an earlier call were replaced in {out}."))
         if outcome.uncalibrated:
             on_event(
                 Notice(f"{_count(outcome.uncalibrated, 'image')} without a known pixel size: measured in pixels only.")
             )
-    print(f"Found {_count(outcome.objects, 'object')} in {_count(len(outcome.tables), 'image')}; see {out}.")
+    place = f"; see {out}" if outcome.tables else ""
+    print(f"Found {_count(outcome.objects, 'object')} in {_count(len(outcome.tables), 'image')}{place}.")
     if interrupt.requested:
         return 130
     if outcome.failed:
         total = len(outcome.failed) + len(outcome.tables)
         raise AttnSegError(f"{len(outcome.failed)} of {_count(total, 'image')} failed: {outcome.failed[0]}")
     return 0
+
+
+def _work(options: argparse.Namespace, given: dict[str, Any], out: Path, on_event: EventHandler) -> list[Work]:
+    """Return what there is to do."""
+    settings = make(ObjectSettings, _of(ObjectSettings, given))
+    data = make(DataSettings, {name: value for name, value in given.items() if name in _DATA})
+    prediction = {name: value for name, value in given.items() if name in _PREDICTION}
+    _require_sense(options, prediction)
+    if options.model is None:
+        return work_on_masks(options, settings, data, out, on_event)
+    values = prediction | {"probability": True}
+    values |= {"axes": data.axes} if data.axes else {}
+    values |= {"threshold": settings.threshold} if settings.threshold is not None else {}
+    return predicted_work(options, settings, make(PredictionSettings, values), out)
 
 
 def _do(work: list[Work], outcome: _Outcome, on_event: EventHandler, should_stop: Callable[[], bool]) -> None:
@@ -140,9 +153,8 @@ def _write_tables(out: Path, outcome: _Outcome) -> None:
     from napari_attnseg.objects.table import joined, table_of, write_table
 
     if outcome.tables:
-        _make_folder(out)
-        write_table(out / "objects.csv", joined(outcome.tables))
-        write_table(out / "summary.csv", table_of(outcome.rows))
+        for name, table in zip(TABLES, (joined(outcome.tables), table_of(outcome.rows)), strict=True):
+            write_table(out / name, table)
 
 
 def _make_folder(folder: Path) -> None:
@@ -150,6 +162,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SaveError(f"The folder {folder} cannot be made ({error.strerror}); choose another with --out.") from error
+    if not os.access(folder, os.W_OK):
+        raise SaveError(f"The folder {folder} cannot be written to; choose another with --out.")
 
 
 def _without(kind: type[BaseModel], wanted: tuple[str, ...]) -> list[str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+import psutil
 
-from napari_attnseg.errors import SettingsError, Stopped
+from napari_attnseg.errors import DataError, SettingsError, Stopped
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.linking import Linker
 from napari_attnseg.objects.separate import Objects, degree, least_pixels, separate, smallest_type
 from napari_attnseg.settings import ObjectSettings
 
 MOST_IN_MEMORY = 512 * 2**20  # bytes of labels
+BYTES_TO_SEPARATE, BYTES_TO_LINK = 60, 40  # of memory for each pixel that is looked at at once
 
 Array = np.ndarray[Any, Any]
 Probability = dict[int, Array]
@@ -58,7 +60,7 @@ def find_objects(
     on_progress
         Called with the share that is done.
     should_stop
-        Asked between planes, or volumes where they are separated as a whole.
+        Asked between planes, and between the steps of separating one.
 
     Returns
     -------
@@ -67,6 +69,8 @@ def find_objects(
 
     Raises
     ------
+    DataError
+        The memory is not enough.
     SettingsError
         The settings do not go together, or with the image.
     Stopped
@@ -78,6 +82,7 @@ def find_objects(
             "Objects that are separated cannot be followed through time: say what touches is one object (--no-split), "
             "or take each time by itself (--reach z)."
         )
+    _require_room(size, geometry, settings, name)
     labels = _blank((geometry.n_planes, *size))
     if settings.split:
         of_class = _separated(labels, classes, probability, geometry, settings, lengths, on_progress, should_stop)
@@ -99,7 +104,7 @@ def _separated(
     """Fill in the labels, plane by plane or volume by volume; return the class of each."""
     of_class = [np.zeros(1, np.uint8)]
     done = 0
-    for planes in _groups(geometry, settings):
+    for planes in geometry.together(settings.reach):
         if should_stop():
             raise Stopped
         whole = len(planes) > 1
@@ -107,7 +112,7 @@ def _separated(
         known = None if probability is None else np.stack([np.asarray(probability[plane]) for plane in planes])
         part, known = (part, known) if whole else (part[0], None if known is None else known[0])
         spacing = lengths if whole else lengths[1:]
-        found = separate(part, _by_class(known, whole), spacing=spacing, settings=settings)
+        found = separate(part, _by_class(known, whole), spacing=spacing, settings=settings, should_stop=should_stop)
         before = sum(map(len, of_class)) - len(of_class)
         numbers = found.labels.astype(np.uint32)
         numbers[numbers > 0] += before
@@ -149,15 +154,22 @@ def _linked(
     return np.concatenate([np.zeros(1, np.uint8), of_class[keep]])
 
 
-def _groups(geometry: Geometry, settings: ObjectSettings) -> Iterator[list[int]]:
-    """Return the planes that are separated together."""
-    order = np.arange(geometry.n_planes).reshape(geometry.stack_shape)
-    if geometry.makes_volumes(settings.reach):
-        z = geometry.stack_axes.index("Z")
-        rows = np.moveaxis(order, z, -1).reshape(-1, geometry.stack_shape[z])
-        yield from (list(map(int, row)) for row in rows)
-    else:
-        yield from ([int(plane)] for plane in order.ravel())
+def _require_room(size: tuple[int, int], geometry: Geometry, settings: ObjectSettings, name: str) -> None:
+    """Refuse what would use up the memory, before it does: the system would end the program without a word."""
+    planes = len(geometry.together(settings.reach)[0]) if settings.split else 1
+    needed = math.prod(size) * planes * (BYTES_TO_SEPARATE if settings.split else BYTES_TO_LINK)
+    free = psutil.virtual_memory().available
+    if needed <= free:
+        return
+    ways = [
+        *(["take each plane by itself (--reach planes)"] if planes > 1 else []),
+        *(["say that what touches is one object (--no-split)"] if settings.split else []),
+        "or cut the image into parts",
+    ]
+    raise DataError(
+        f"Finding the objects of {name} takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
+        f"close other programs, {', '.join(ways)}."
+    )
 
 
 def _by_class(probability: Array | None, whole: bool) -> Probability | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.settings import ObjectSettings, Reach
@@ -43,6 +45,11 @@ class Geometry:
         return math.prod(self.stack_shape)
 
     @property
+    def times(self) -> int:
+        """Number of frames."""
+        return self._length("T")
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether the size of a pixel and its unit are known."""
         return self.pixel_size is not None and bool(self.unit)
@@ -59,13 +66,19 @@ class Geometry:
         axes = {"planes": "", "z": "Z", "zt": "ZT"}[reach]
         return tuple(axis in axes for axis in self.stack_axes)
 
+    def together(self, reach: Reach) -> list[list[int]]:
+        """Return the planes of the stack, group by group, that one object can be on."""
+        apart = [1 if on else length for on, length in zip(self.through(reach), self.stack_shape, strict=True)]
+        group = np.broadcast_to(np.arange(math.prod(apart)).reshape(apart), self.stack_shape).ravel()
+        return [np.flatnonzero(group == number).tolist() for number in range(math.prod(apart))]
+
     def makes_volumes(self, reach: Reach) -> bool:
         """Whether objects have a volume, not an area."""
         return reach != "planes" and self._length("Z") > 1
 
     def joins_times(self, reach: Reach) -> bool:
         """Whether an object can go on through time."""
-        return reach == "zt" and self._length("T") > 1
+        return reach == "zt" and self.times > 1
 
     def pixel_measure(self, volume: bool) -> float | None:
         """Return the area, or the volume, of a pixel in `unit`; None if it is not known."""

@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from skimage.measure import regionprops_table
+from skimage.measure import regionprops
 
 from napari_attnseg.errors import DataError, Stopped
 from napari_attnseg.objects.finding import Planes
 from napari_attnseg.objects.geometry import Geometry
+from napari_attnseg.objects.intensities import Intensities
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.table import Table
 from napari_attnseg.settings import Reach
 
-INTENSITIES = ("Mean", "Min", "Max", "SD")
+_OBJECTS_AT_ONCE = 200  # that are measured before a stop is asked for
 
 Array = np.ndarray[Any, Any]
 
@@ -26,8 +27,8 @@ class Measuring:
 
     Parameters
     ----------
-    objects
-        How many there are, and their classes.
+    count
+        How many objects there are.
     geometry
         The stack and the size of a pixel.
     reach
@@ -40,20 +41,33 @@ class Measuring:
         self._count = count
         self._geometry = geometry
         self._reach = reach
-        self._channels = tuple(channels)
         self.pixels = np.zeros(count + 1, np.int64)
         self._sums = {axis: np.zeros(count + 1) for axis in "TZYX"}
         self._first = {axis: np.full(count + 1, np.iinfo(np.int64).max) for axis in "TZYX"}
         self._last = {axis: np.full(count + 1, -1) for axis in "TZYX"}
-        many = (len(self._channels), count + 1)
-        self._known = np.zeros(many, np.int64)
-        self._totals, self._squares = np.zeros(many), np.zeros(many)
-        self._least, self._most = np.full(many, np.inf), np.full(many, -np.inf)
-        self._shift: Array | None = None
+        self._intensities = Intensities(count, channels)
         self._shapes = {name: np.full(count + 1, np.nan) for name in ("Eccentricity", "Solidity", "Perimeter")}
 
-    def add(self, plane: int, labels: Array, pixels: Array | None = None) -> None:
-        """Take a plane: labels (y, x), and the image's pixels (channel, y, x) as they are stored."""
+    def add(
+        self,
+        plane: int,
+        labels: Array,
+        pixels: Array | None = None,
+        on_progress: Callable[[float], None] = lambda share: None,
+    ) -> None:
+        """Take a plane.
+
+        Parameters
+        ----------
+        plane
+            Its number.
+        labels
+            Numbers of objects (y, x).
+        pixels
+            The image's (channel, y, x), as they are stored.
+        on_progress
+            Called again and again with the share of the plane that is done; may raise `Stopped`.
+        """
         flat = np.flatnonzero(labels)
         if not len(flat):
             return
@@ -75,9 +89,9 @@ class Measuring:
             self._first[axis][here] = np.minimum(self._first[axis][here], place[axis])
             self._last[axis][here] = np.maximum(self._last[axis][here], place[axis])
         if pixels is not None:
-            self._add_intensities(part, numbers, pixels.reshape(len(pixels), -1)[:, flat])
+            self._intensities.add(part, numbers, pixels.reshape(len(pixels), -1)[:, flat])
         if not self._joins_planes:
-            self._add_shapes(labels, low)
+            self._add_shapes(labels, low, here, on_progress)
             self._add_moments(part, numbers, rows, columns)
 
     @property
@@ -85,34 +99,21 @@ class Measuring:
         geometry = self._geometry
         return geometry.makes_volumes(self._reach) or geometry.joins_times(self._reach)
 
-    def _add_intensities(self, part: slice, numbers: Array, values: Array) -> None:
-        if self._shift is None:  # so that large values of little spread keep their digits
-            finite = [channel[np.isfinite(channel)] for channel in values.astype(np.float64)]
-            self._shift = np.array([channel[0] if len(channel) else 0.0 for channel in finite])
-        for channel, row in enumerate(values.astype(np.float64)):
-            known = np.isfinite(row)
-            at, row = numbers[known], row[known]
-            size = part.stop - part.start
-            shifted = row - self._shift[channel]
-            self._known[channel, part] += np.bincount(at, minlength=size)
-            self._totals[channel, part] += np.bincount(at, shifted, size)
-            self._squares[channel, part] += np.bincount(at, shifted**2, size)
-            np.minimum.at(self._least[channel, part], at, row)
-            np.maximum.at(self._most[channel, part], at, row)
-
-    def _add_shapes(self, labels: Array, low: int) -> None:
-        """Measure what needs an object's outline, which lies on one plane."""
+    def _add_shapes(self, labels: Array, low: int, here: Array, on_progress: Callable[[float], None]) -> None:
+        """Measure what needs an object's outline, which lies on one plane; `here` are the objects on this one."""
         local = np.where(labels > 0, labels.astype(np.int64) - (low - 1), 0)
         height, width = self._geometry.pixel_size or (1.0, 1.0)
         square = abs(height - width) <= 1e-6 * height
-        names = ["label", "solidity", *(["perimeter"] if square else [])]
+        side = height if self._geometry.is_calibrated else 1.0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of objects of a pixel or a line, which have no convex outline
-            found = regionprops_table(local, properties=names)
-        at = found["label"] + (low - 1)
-        self._shapes["Solidity"][at] = found["solidity"]
-        if square:
-            self._shapes["Perimeter"][at] = found["perimeter"] * (height if self._geometry.is_calibrated else 1.0)
+            for count, region in enumerate(regionprops(local)):
+                if count % _OBJECTS_AT_ONCE == 0:
+                    on_progress(count / len(here))
+                number = region.label + low - 1
+                self._shapes["Solidity"][number] = region.solidity
+                if square:
+                    self._shapes["Perimeter"][number] = region.perimeter * side
 
     def _add_moments(self, part: slice, numbers: Array, rows: Array, columns: Array) -> None:
         """Measure eccentricity by the second moments, of all objects of a plane at once."""
@@ -140,12 +141,12 @@ class Measuring:
         for axis in (axis for axis in "TZ" if axis in stack):
             columns[f"First {axis.lower()}"] = self._first[axis][1:]
             columns[f"Last {axis.lower()}"] = self._last[axis][1:]
-        columns |= self._sizes(pixels) | self._intensities()
+        columns |= self._sizes(pixels) | self._intensities.columns()
         if not self._joins_planes:
-            unit = self._unit
-            columns["Eccentricity"] = self._shapes["Eccentricity"][1:]
-            columns["Solidity"] = self._shapes["Solidity"][1:]
-            columns[f"Perimeter ({unit})"] = self._shapes["Perimeter"][1:]
+            # an outline is of one plane; numbers that somebody gave may be on several
+            whole = np.logical_and(*(self._first[axis][1:] == self._last[axis][1:] for axis in "TZ"))
+            for name, unit in (("Eccentricity", ""), ("Solidity", ""), ("Perimeter", f" ({self._unit})")):
+                columns[f"{name}{unit}"] = np.where(whole, self._shapes[name][1:], np.nan)
         columns |= self._places(divisor)
         there = pixels > 0  # numbers that were edited away have no row
         return Table({title: column[there] for title, column in columns.items()})
@@ -170,9 +171,7 @@ class Measuring:
     def _sizes(self, pixels: Array) -> dict[str, Array]:
         """Return area or volume, and the diameter of a disc or a ball of that size; through time the mean of it."""
         geometry, found = self._geometry, {"Pixels": pixels}
-        frames = np.ones(self._count)
-        if geometry.joins_times(self._reach):
-            frames = np.maximum(self._last["T"][1:] - self._first["T"][1:] + 1, 1)
+        frames = np.maximum(self._last["T"][1:] - self._first["T"][1:] + 1, 1)
         volume = geometry.makes_volumes(self._reach)
         size, unit = pixels / frames, "px"
         measure = geometry.pixel_measure(volume)
@@ -181,20 +180,6 @@ class Measuring:
             found[f"Volume ({unit}³)" if volume else f"Area ({unit}²)"] = size
         diameter = np.cbrt(6 * size / np.pi) if volume else np.sqrt(4 * size / np.pi)
         return found | {f"Equivalent diameter ({unit})": diameter}
-
-    def _intensities(self) -> dict[str, Array]:
-        found = {}
-        for channel, name in enumerate(self._channels):
-            known = self._known[channel, 1:]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                mean = self._totals[channel, 1:] / known
-                spread = np.sqrt(np.maximum(self._squares[channel, 1:] / known - mean**2, 0))
-            shift = self._shift[channel] if self._shift is not None else 0.0
-            least, most = self._least[channel, 1:], self._most[channel, 1:]
-            values = (mean + shift, least, most, spread)
-            for kind, row in zip(INTENSITIES, values, strict=True):
-                found[f"{kind} {name}"] = np.where(known > 0, row, np.nan)
-        return found
 
 
 def measure(
@@ -235,15 +220,20 @@ def measure(
     """
     measuring = Measuring(objects.count, geometry, reach, channels if pixels is not None else ())
     for plane, labels in enumerate(objects.labels):
-        if should_stop():
-            raise Stopped
+
+        def on_part(share: float, plane: int = plane) -> None:
+            if should_stop():
+                raise Stopped
+            on_progress((plane + share) / len(objects.labels))
+
+        on_part(0.0)
         values = None if pixels is None else np.asarray(pixels[plane])
         if values is not None and values.shape[-2:] != labels.shape:
             raise DataError(
                 f"{image} has {values.shape[-2]} x {values.shape[-1]} pixels (y, x) but its objects "
                 f"{labels.shape[0]} x {labels.shape[1]}; they do not belong together."
             )
-        measuring.add(plane, labels, values)
-        on_progress((plane + 1) / len(objects.labels))
+        measuring.add(plane, labels, values, on_part)
+        on_part(1.0)
     names = [class_names[number] if number < len(class_names) else f"class {number}" for number in objects.classes[1:]]
     return measuring.table(image, names)

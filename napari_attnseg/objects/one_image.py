@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.mask_values import read_labels
 from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.pairs import OBJECTS, extension_of, output_path
 from napari_attnseg.data.tiff import read_info
@@ -18,7 +19,7 @@ from napari_attnseg.data.write import write_image
 from napari_attnseg.objects.finding import Planes, find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.measure import measure
-from napari_attnseg.objects.reading import Image, above, read_measured, read_numbered, read_probability
+from napari_attnseg.objects.reading import Image, above, numbered, read_measured, read_probability
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.sources import Source
 from napari_attnseg.objects.table import Row, Table, summary
@@ -67,12 +68,13 @@ def objects_of_source(
     of_image = image.info if image is not None else None
     name = source.image.name if source.image is not None else source.labels.name
     if convention.kind == "instances":
-        objects = read_numbered(source, of_image)
-        geometry = _geometry(like, objects.labels)
+        numbers, _ = read_labels(source.labels, of_image)
+        geometry = _geometry(like, numbers)
+        objects = numbered(numbers, geometry, settings.reach)
     else:
         classes: Planes = (read := read_mask(source.labels, convention, of_image))
         geometry = _geometry(like, read)
-        probability = read_probability(source, geometry, convention.n_classes)
+        probability = read_probability(source, read.shape, geometry, convention.n_classes)
         if settings.threshold is not None and probability is not None and convention.n_classes == 2:
             classes = above(probability, settings.threshold)
         objects = find_objects(
@@ -92,7 +94,7 @@ def objects_of_source(
         settings,
         convention.class_names,
         image,
-        source.name,
+        source.title,
         lambda share: on_progress(0.7 + 0.3 * share),
         should_stop,
     )

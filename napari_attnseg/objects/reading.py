@@ -14,12 +14,14 @@ from napari_attnseg.data.classes import Classes
 from napari_attnseg.data.convention import MaskConvention, Mode, decide_convention
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import is_large
-from napari_attnseg.data.mask_values import distinct, read_labels, survey_masks
+from napari_attnseg.data.mask_values import MaskValues, distinct, survey_mask
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
+from napari_attnseg.errors import DataError
 from napari_attnseg.objects.finding import Planes
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.separate import Objects, smallest_type
 from napari_attnseg.objects.sources import Source
+from napari_attnseg.settings import Reach
 
 CHUNK = 64 * 2**20  # bytes that are read at once of a large stack
 
@@ -92,52 +94,76 @@ def channel_titles(info: ImageInfo) -> tuple[str, ...]:
 def convention_of(paths: Sequence[Path], classes: Classes | None, mode: Mode, *, predicted: bool) -> MaskConvention:
     """Decide what the values of masks, or of predictions, mean; predictions never hold numbered objects.
 
+    Those that cannot be read have no say.
+
     Raises
     ------
     DataError
-        The values contradict each other or the classes.
+        None can be read, or the values contradict each other or the classes.
     """
-    survey = survey_masks(paths)
+    survey: dict[Path, MaskValues] = {}
+    for path in paths:
+        try:
+            survey[path] = survey_mask(path)
+        except DataError:
+            if path == paths[-1] and not survey:
+                raise
     several = len({value for one in survey.values() for value in one.non_zero}) > 1
     return decide_convention(survey, classes, "classes" if predicted and several and mode == "auto" else mode)
 
 
-def read_numbered(source: Source, like: ImageInfo | None) -> Objects:
-    """Read a mask of numbered objects; the numbers are made to follow each other, in their order.
+def numbered(labels: Array, geometry: Geometry, reach: Reach) -> Objects:
+    """Take numbers as objects; they are made to follow each other, in their order.
 
-    Raises
-    ------
-    DataError
-        It cannot be read, or has another size than its image.
+    A number that is on planes which one object cannot go through, by `reach`, is a new object on each.
+
+    Parameters
+    ----------
+    labels
+        Whole numbers from 0 up (plane, y, x).
+    geometry, reach
+        The stack, and what objects can go through.
     """
-    labels, _ = read_labels(source.labels, like)
-    values = distinct(labels)
-    values = values[values > 0]
-    numbers = np.searchsorted(values, labels).astype(np.uint32) + 1
-    numbers[labels == 0] = 0
-    return Objects(smallest_type(numbers, len(values)), np.array([0] + len(values) * [1], np.uint8))
+    found, count = np.zeros(labels.shape, np.uint32), 0
+    for planes in geometry.together(reach):
+        part = labels[planes]
+        values = distinct(part)
+        values = values[values > 0]
+        found[planes] = np.where(part > 0, np.searchsorted(values, part) + 1 + count, 0)
+        count += len(values)
+    return Objects(smallest_type(found, count), np.array([0] + count * [1], np.uint8))
 
 
-def read_probability(source: Source, geometry: Geometry, n_classes: int) -> Planes | None:
+def read_probability(source: Source, shape: tuple[int, ...], geometry: Geometry, n_classes: int) -> Planes | None:
     """Open the probability of a prediction; None if there is none, or it is of other classes than the masks show.
 
+    Parameters
+    ----------
+    shape
+        Of the prediction: (plane, y, x).
+
     Raises
     ------
     DataError
-        It cannot be read, or has other planes than the prediction.
+        It cannot be read, or has other planes or another size than the prediction.
     """
     if source.probability is None:
         return None
     info = read_info(source.probability)
     geometry.require_like(Geometry.of(info), source.labels.name, source.probability.name)
+    if (info.height, info.width) != tuple(shape[1:]):
+        raise DataError(
+            f"{source.probability.name} has {info.height} x {info.width} pixels (y, x) but {source.labels.name} "
+            f"{shape[1]} x {shape[2]}; they do not belong together. Predict the image again, with --probability."
+        )
     if info.channels not in (1, n_classes) or (info.channels == 1 and n_classes > 2):
         return None
     return FilePlanes(info) if is_large(info) else read_image(source.probability).pixels
 
 
 def above(probability: Planes, threshold: float) -> Planes:
-    """Return planes of class ids where the probability of the one class is above a threshold."""
-    return _Converted(probability, lambda plane: (plane[0] > threshold).astype(np.uint8))
+    """Return planes of class ids where the probability of the one class, the last one, is above a threshold."""
+    return _Converted(probability, lambda plane: (plane[-1] > threshold).astype(np.uint8))
 
 
 class _Converted:

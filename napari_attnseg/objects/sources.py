@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,8 @@ class Source:
     """NAME_PROB.tiff beside a prediction."""
     name: str = ""
     """The image's name without its extension."""
+    title: str = ""
+    """What the image is called in tables."""
 
 
 def find_sources(
@@ -43,7 +45,7 @@ def find_sources(
     Parameters
     ----------
     data
-        A folder, or a mask, a prediction, or an image that has a mask.
+        A folder, or a mask, a prediction, or an image that has one of them beside it.
     take
         What is taken where a folder holds both; None: masks, else predictions.
     images
@@ -71,7 +73,7 @@ def find_sources(
     else:
         listing = find_pairs(data, mask_suffix)
         masks = _masks(listing)
-        predictions = sorted(_predictions(data)) if data.is_dir() else []
+        predictions = sorted(_predictions(data)) if data.is_dir() else _prediction_beside(data)
     taken = take or ("masks" if masks else "predictions")
     notices = []
     if masks and predictions and take is None:
@@ -88,12 +90,23 @@ def find_sources(
     beside = {folder: _names_in(folder) for folder in {path.parent for path in chosen}} if images is None else {}
     suffix = mask_suffix if taken == "masks" else PREDICTION
     found = [_source(path, suffix, data, images, known, beside) for path in chosen]
+    called = titles([one.name for one in found], chosen, data)
+    found = [replace(one, title=title) for one, title in zip(found, called, strict=True)]
     without = sum(one.image is None for one in found)
     if without:
         hint = "" if images is not None else "; --images names the folder that holds them"
         notices.append(f"The images of {without} of {len(found)} {taken} were not found, so that no intensities "
                        f"are measured in them{hint}.")  # fmt: skip
     return found, notices
+
+
+def titles(names: Sequence[str], files: Sequence[Path], data: Path) -> list[str]:
+    """Return what images are called in tables: their names, after their folders below `data` where names repeat."""
+    often = Counter(names)
+    return [
+        name if often[name] == 1 else (file.parent.relative_to(data) / name).as_posix()
+        for name, file in zip(names, files, strict=True)
+    ]
 
 
 def _masks(listing: PairListing) -> list[Path]:
@@ -108,6 +121,11 @@ def _predictions(folder: Path) -> Iterator[Path]:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if not hidden and _ends(path, PREDICTION) and path.is_file():
             yield path
+
+
+def _prediction_beside(image: Path) -> list[Path]:
+    wanted = f"{stem_of(image)}{PREDICTION}".casefold()
+    return [path for name, path in _names_in(image.parent).items() if name == wanted]
 
 
 def _ends(path: Path, suffix: str) -> bool:

@@ -15,6 +15,8 @@ from napari_attnseg.data.atomic import write_bytes
 from napari_attnseg.objects.geometry import MILLIMETRES, Geometry
 from napari_attnseg.settings import Reach
 
+_MOST_WHOLE = 1e15  # what is larger is no count, and floats do not tell it from its neighbours
+
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
 
@@ -68,10 +70,12 @@ def write_table(path: Path, table: Table) -> None:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it is written: fractions with six digits, '' for what is not known."""
-    if isinstance(value, float | np.floating):
-        return "" if not np.isfinite(value) else f"{value:.6g}"
-    return str(value)
+    """Return a value as it is written: whole ones in full, fractions with six digits, '' for what is not known."""
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    if not np.isfinite(value):
+        return ""
+    return f"{value:.0f}" if value == int(value) and abs(value) < _MOST_WHOLE else f"{value:.6g}"
 
 
 def summary(table: Table, geometry: Geometry, reach: Reach, size: tuple[int, int], image: str) -> list[Row]:
@@ -104,6 +108,7 @@ def _row(
     kind = "volume" if volume else "area"
     pixels = table.columns["Pixels"][at]
     whole = size[0] * size[1] * geometry.n_planes
+    field = whole / geometry.times if geometry.joins_times(reach) else whole  # an object counts once for all times
     row: Row = {"Image": image, "Class": name, "Objects": int(at.sum())}
     row |= {"Mean size (px)": _mean(pixels), "Total size (px)": int(pixels.sum())}
     row["Covered (%)"] = 100 * float(pixels.sum()) / max(whole, 1)
@@ -116,9 +121,9 @@ def _row(
         row[f"Total {kind} ({geometry.unit}{power})"] = float(pixels.sum()) * per_pixel
         factor = MILLIMETRES.get(geometry.unit)
         if factor is not None:
-            row[f"Objects per mm{power}"] = int(at.sum()) / (whole * per_pixel * factor ** (3 if volume else 2))
+            row[f"Objects per mm{power}"] = int(at.sum()) / (field * per_pixel * factor ** (3 if volume else 2))
     else:
-        row["Objects per megapixel"] = 1e6 * int(at.sum()) / max(whole, 1)
+        row["Objects per megapixel"] = 1e6 * int(at.sum()) / max(field, 1)
     return row
 
 

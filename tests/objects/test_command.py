@@ -219,3 +219,67 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     assert child.returncode == 130
     assert 0 < done < 60
     assert len(rows(out / "summary.csv")) == done
+
+
+def test_images_of_one_name_are_told_apart(tmp_path: Path, run: Run) -> None:
+    for place in ("a", "b"):
+        folder_of_discs(tmp_path / place / "cells")
+    assert run(tmp_path, "--out", tmp_path / "out")[0] == 0
+    names = [row["Image"] for row in rows(tmp_path / "out/summary.csv")]
+    assert names == ["a/cells/cells", "a/cells/more/more", "b/cells/cells", "b/cells/more/more"]
+    assert {row["Image"] for row in rows(tmp_path / "out/objects.csv")} == set(names)
+
+
+def test_a_damaged_mask_does_not_stop_the_others(tmp_path: Path, run: Run) -> None:
+    folder = folder_of_discs(tmp_path / "cells")
+    whole = (folder / "cells_MASK.tif").read_bytes()
+    (folder / "cells_MASK.tif").write_bytes(whole[: len(whole) // 2])
+    result = run(folder)
+    refused(result, "1 of 2 images failed", "cells_MASK.tif")
+    assert "Found 2 objects in 1 image" in result[1]
+
+
+def test_a_probability_of_another_size_is_refused(tmp_path: Path, run: Run) -> None:
+    mask = two_discs(12, 20, 0.3).astype(np.uint8) * 255
+    tifffile.imwrite(tmp_path / "a_PRED.tif", mask)
+    tifffile.imwrite(tmp_path / "a_PROB.tif", np.ones((30, 40), np.float32))
+    code, output, error = run(tmp_path)
+    assert code == 1
+    assert "a_PROB.tif has 30 x 40 pixels (y, x) but a_PRED.tif 100 x 100" in error
+    assert "Found 0 objects in 0 images." in output
+
+
+def test_the_prediction_beside_an_image_is_taken(tmp_path: Path, run: Run) -> None:
+    mask = two_discs(12, 20, 0.3).astype(np.uint8) * 255
+    for name in ("a.tif", "a_PRED.tif", "b_PRED.tif"):
+        tifffile.imwrite(tmp_path / name, mask)
+    code, output, error = run(tmp_path / "a.tif", "--out", tmp_path / "out")
+    assert code == 0, error
+    assert "Found 2 objects in 1 image" in output
+    assert rows(tmp_path / "out/objects.csv")[0]["Mean intensity"] == "255"
+    assert (
+        "objects.csv and summary.csv of an earlier call were replaced"
+        in run(tmp_path / "b_PRED.tif", "--out", tmp_path / "out")[1]
+    )
+
+
+def test_a_number_through_time_is_one_track_only_on_request(tmp_path: Path, run: Run) -> None:
+    mask = np.zeros((3, 20, 90), np.uint16)
+    for number in range(40):
+        mask[:2, 5:15, 2 * number] = 7 * number + 100
+    mask[1, 15, :] = mask[1, 14, :]
+    tifffile.imwrite(tmp_path / "a_MASK.tif", mask, imagej=True, metadata={"axes": "TYX"})
+    assert "Found 80 objects" in run(tmp_path, "--out", tmp_path / "frames")[1]
+    assert {row["Pixels"] for row in rows(tmp_path / "frames/objects.csv")} == {"10", "11"}
+    assert "Found 40 objects" in run(tmp_path, "--out", tmp_path / "tracks", "--reach", "zt", "--no-split")[1]
+    first = rows(tmp_path / "tracks/objects.csv")[0]
+    assert (first["Pixels"], first["First t"], first["Last t"]) == ("21", "0", "1")
+    density = rows(tmp_path / "tracks/summary.csv")[0]["Objects per megapixel"]
+    assert float(density) == pytest.approx(40 / (20 * 90 / 1e6), rel=1e-5)
+
+
+def test_what_is_done_is_in_the_tables_when_saving_fails(tmp_path: Path, run: Run) -> None:
+    folder = folder_of_discs(tmp_path / "cells")
+    (tmp_path / "out/more/more_OBJECTS.tif").mkdir(parents=True)  # in the way of the second image
+    refused(run(folder, "--out", tmp_path / "out"), "more_OBJECTS.tif could not be saved")
+    assert [row["Image"] for row in rows(tmp_path / "out/summary.csv")] == ["cells"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_attnseg.errors import SettingsError, Stopped
+from napari_attnseg.errors import DataError, SettingsError, Stopped
 from napari_attnseg.objects import finding
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
@@ -78,3 +78,19 @@ def test_small_objects_are_dropped_by_volume() -> None:
             settings = ObjectSettings(split=split, unit=unit, min_size=size, smoothing=0.5)
             found = find_objects(stack(3), SIZE, geometry, settings)
             assert list(found.classes) == [0, 2]
+
+
+def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "BYTES_TO_SEPARATE", 2**50)
+    with pytest.raises(DataError, match=r"objects of a\.tif takes about .*--reach planes.*--no-split.* cut the image"):
+        find_objects(stack(3), SIZE, Geometry("Z", (3,)), ObjectSettings(), name="a.tif")
+    assert find_objects(stack(3), SIZE, Geometry("Z", (3,)), ObjectSettings(split=False)).count == 2
+
+
+def test_the_planes_that_an_object_can_be_on() -> None:
+    geometry = Geometry("TZ", (2, 3))
+    assert geometry.together("planes") == [[0], [1], [2], [3], [4], [5]]
+    assert geometry.together("z") == [[0, 1, 2], [3, 4, 5]]
+    assert geometry.together("zt") == [[0, 1, 2, 3, 4, 5]]
+    assert Geometry("ZT", (3, 2)).together("z") == [[0, 2, 4], [1, 3, 5]]
+    assert Geometry().together("z") == [[0]]

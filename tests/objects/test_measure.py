@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from skimage.measure import regionprops_table
 
+from napari_attnseg.errors import Stopped
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.measure import measure
 from napari_attnseg.objects.separate import Objects
-from napari_attnseg.objects.table import joined, summary, table_of, write_table
+from napari_attnseg.objects.table import joined, shown, summary, table_of, write_table
 from napari_attnseg.settings import ObjectSettings
 from tests.objects.drawn import ellipsoid
 
@@ -146,3 +147,32 @@ def test_tables_of_different_units_are_joined_and_written(tmp_path: Path) -> Non
     assert path.read_bytes().startswith(b"\xef\xbb\xbf"), "so that spreadsheets know that it is UTF-8"
     write_table(path, table_of([{"Image": "a", "Objects": 2}, {"Image": "b", "Density": 0.5}]))
     assert path.read_text(encoding="utf-8-sig") == "Image,Objects,Density\na,2,\nb,,0.5\n"
+
+
+def test_many_objects_are_measured_with_stops_in_between() -> None:
+    labels = np.arange(1, 601).reshape(1, 20, 30)
+    objects = Objects(labels, np.ones(601, np.uint8))
+    shares: list[float] = []
+    names = ("background", "cell")
+    table = measure(objects, Geometry(), "z", image="a", class_names=names, on_progress=shares.append)
+    assert len(table) == 600
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    with pytest.raises(Stopped):
+        measure(objects, Geometry(), "z", image="a", class_names=names, should_stop=lambda: len(shares) > 0)
+
+
+def test_an_outline_is_of_one_plane() -> None:
+    labels = np.zeros((2, 9, 9), np.uint8)
+    labels[:, 2:5, 2:5] = 1
+    labels[1, 6:8, 6:8] = 2
+    objects = Objects(labels, np.array([0, 1, 1], np.uint8))
+    columns = measure(objects, Geometry("Z", (2,)), "planes", image="a", class_names=("background", "cell")).columns
+    assert np.isnan(columns["Solidity"][0])
+    assert columns["Solidity"][1] == 1
+
+
+def test_whole_numbers_are_written_in_full() -> None:
+    values = {16777215.0: "16777215", 0.5: "0.5", 123456.789: "123457", float("nan"): "", 1e20: "1e+20"}
+    assert [shown(value) for value in values] == list(values.values())
+    assert shown(np.int64(40_000_000)) == "40000000"

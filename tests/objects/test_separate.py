@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_attnseg.errors import Stopped
 from napari_attnseg.objects.separate import separate
 from napari_attnseg.settings import ObjectSettings
 from tests.objects.drawn import ellipsoid, turned_ellipse, two_discs
@@ -109,3 +110,15 @@ def test_numbers_follow_the_pixels() -> None:
     labels = separate(mask).labels
     assert [labels[1:, :].ravel()[labels[1:, :].ravel() > 0][0]] == [1]
     assert labels[30, 20] == 3
+
+
+def test_it_stops_between_its_steps() -> None:
+    asked: list[int] = []
+
+    def should_stop() -> bool:
+        asked.append(0)
+        return len(asked) == 4
+
+    with pytest.raises(Stopped):
+        separate(two_discs(10, 15, 0.2), should_stop=should_stop)
+    assert len(asked) == 4
