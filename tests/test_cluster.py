@@ -23,7 +23,7 @@ from napari_attnseg.cluster.connection import connected
 from napari_attnseg.cluster.predicting import predict_images
 from napari_attnseg.cluster.sharing import team
 from napari_attnseg.engine import evaluate, fit
-from napari_attnseg.errors import ClusterError
+from napari_attnseg.errors import ClusterError, Stopped
 from napari_attnseg.events import Event, Notice, Progress, Started, ignore_event
 from napari_attnseg.settings import PredictionSettings
 from tests.conftest import TINY, blobs
@@ -145,7 +145,7 @@ def test_workers_that_are_not_fit_are_named(
             pass
     monkeypatch.setattr(connection, "version", lambda name: "99.0")
     with pytest.raises(ClusterError, match=r"has version \S+, and this is version 99"):
-        connection._require_workers(client, cluster.scheduler_address, 10)
+        connection._require_same_version(client)
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(
@@ -168,12 +168,21 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(
 
 
 def test_a_cluster_without_workers_is_one_sentence(tmp_path: Path) -> None:
-    with (
-        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty,
-        pytest.raises(ClusterError, match=r"has no workers; start some with: dask worker "),
-        connected(empty.scheduler_address, 1),
-    ):
-        pass
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
+        address = empty.scheduler_address
+        with pytest.raises(ClusterError, match="has no workers; start some with: dask worker "), connected(address, 1):
+            pass
+        with pytest.raises(Stopped), connected(address, 1000, lambda: True):
+            pass
+
+
+def test_a_worker_that_goes_while_it_is_asked_is_not_waited_for(
+    made: SimpleNamespace, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = client.nthreads()
+    monkeypatch.setattr(client, "nthreads", lambda: there | {"tcp://127.0.0.1:9": 1})
+    with team(client, made.model, ON_CPU, [tmp_path], ignore_event, lambda: False) as workers:
+        assert "x CPU" in workers.device
 
 
 def test_lost_workers_are_told_of(made: SimpleNamespace, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,18 +68,19 @@ def run(options: argparse.Namespace) -> int:
     models = [model_path(model) for model in options.models]
     from napari_attnseg.comparison.side_by_side import evaluate_models
 
-    with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event, _scorer(options, settings) as score:
+    with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event:
         try:
-            found = evaluate_models(
-                models,
-                options.data,
-                settings,
-                mask_suffix=options.mask_suffix,
-                group_pattern=options.group_pattern,
-                on_event=on_event,
-                should_stop=interrupt,
-                score=score,
-            )
+            with _scorer(options, settings, interrupt) as score:
+                found = evaluate_models(
+                    models,
+                    options.data,
+                    settings,
+                    mask_suffix=options.mask_suffix,
+                    group_pattern=options.group_pattern,
+                    on_event=on_event,
+                    should_stop=interrupt,
+                    score=score,
+                )
         except Stopped:
             return 130
     _write(options, found)
@@ -93,14 +94,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _scorer(options: argparse.Namespace, settings: PredictionSettings) -> Iterator[Score | None]:
+def _scorer(
+    options: argparse.Namespace, settings: PredictionSettings, should_stop: Callable[[], bool]
+) -> Iterator[Score | None]:
     """Yield what scores models on a cluster, if one is asked for."""
     if options.scheduler is None:
         yield None
         return
     from napari_attnseg.cluster.connection import connected
 
-    with connected(options.scheduler, options.scheduler_timeout) as client:
+    with connected(options.scheduler, options.scheduler_timeout, should_stop) as client:
         from napari_attnseg.cluster.evaluating import evaluate_images
 
         yield lambda model, *rest: evaluate_images(client, model, settings, *rest)

@@ -166,10 +166,13 @@ def _predict_on_cluster(
     outputs = _asked_for(options, load_card(model).data.mask_suffix)
     from napari_attnseg.cluster.connection import connected
 
-    with connected(options.scheduler, options.scheduler_timeout) as client:
-        from napari_attnseg.cluster.predicting import predict_images
+    try:
+        with connected(options.scheduler, options.scheduler_timeout, should_stop) as client:
+            from napari_attnseg.cluster.predicting import predict_images
 
-        return predict_images(client, model, settings, outputs, on_event, should_stop)
+            return predict_images(client, model, settings, outputs, on_event, should_stop)
+    except Stopped:
+        return 0, []
 
 
 def _asked_for(options: argparse.Namespace, mask_suffix: str) -> dict[Path, Path]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from napari_attnseg.errors import AttnSegError, ClusterError
+from napari_attnseg.errors import AttnSegError, ClusterError, Stopped
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,10 +21,11 @@ PACKAGE = "napari-attnseg"
 GONE = "The scheduler has gone; what was done so far is kept. Start the cluster, and ask again."
 _LOGGERS = ("distributed", "distributed.client", "distributed.core", "distributed.comm")
 _SECONDS_TO_CLOSE = 2
+_SECONDS_BETWEEN_QUESTIONS = 0.2
 
 
 @contextmanager
-def connected(address: str, timeout: float) -> Iterator[Client]:
+def connected(address: str, timeout: float, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Client]:
     """Yield a client of a scheduler that has workers of this very version.
 
     Parameters
@@ -32,12 +34,16 @@ def connected(address: str, timeout: float) -> Iterator[Client]:
         Such as tcp://host:8786.
     timeout
         Seconds to wait for an answer, and for a first worker.
+    should_stop
+        Asked while a worker is waited for.
 
     Raises
     ------
     ClusterError
         The scheduler does not answer or goes away meanwhile, has no workers, or has workers without this program or
         with another version.
+    Stopped
+        `should_stop` returned True.
     """
     _require_dask()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
@@ -47,10 +53,11 @@ def connected(address: str, timeout: float) -> Iterator[Client]:
     try:
         client = _client(address, timeout)
         try:
-            _require_workers(client, address, timeout)
+            _wait_for_worker(client, address, timeout, should_stop)
+            _require_same_version(client)
             yield client
         except Exception as error:
-            if client.status == "running" or isinstance(error, AttnSegError):
+            if client.status == "running" or isinstance(error, AttnSegError | Stopped):
                 raise
             raise ClusterError(GONE) from error
         finally:
@@ -92,13 +99,19 @@ def _client(address: str, timeout: float) -> Client:
         ) from error
 
 
-def _require_workers(client: Client, address: str, timeout: float) -> None:
-    try:
-        client.wait_for_workers(1, timeout=timeout)
-    except TimeoutError as error:
-        raise ClusterError(
-            f"The scheduler {address} has no workers; start some with: dask worker {address} --nthreads 1"
-        ) from error
+def _wait_for_worker(client: Client, address: str, timeout: float, should_stop: Callable[[], bool]) -> None:
+    end = time.monotonic() + timeout
+    while not client.nthreads():
+        if should_stop():
+            raise Stopped
+        if time.monotonic() > end:
+            raise ClusterError(
+                f"The scheduler {address} has no workers; start some with: dask worker {address} --nthreads 1"
+            )
+        time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+
+
+def _require_same_version(client: Client) -> None:
     own = version(PACKAGE)
     # a function of Python's own, for a worker without this program knows no other
     for worker, found in client.run(metadata.version, PACKAGE, on_error="return").items():

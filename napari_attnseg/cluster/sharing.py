@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -104,26 +105,38 @@ def team(
     client.register_plugin(warm, name=warm.name)
     try:
         places = [str(folder.absolute()) for folder in folders]
+        # where a worker dies over it, another one answers: a task that is tied to it would wait for ever
         asked = [
-            client.submit(_look_round, warm.name, places, workers=[worker], pure=False) for worker in client.nthreads()
+            client.submit(_look_round, warm.name, places, workers=[worker], allow_other_workers=True, pure=False)
+            for worker in client.nthreads()
         ]
-        devices = [_outcome(future, 0).value for future in _done(client, asked, on_event, should_stop)]
-        counted = [f"{devices.count(device)} x {device}" for device in dict.fromkeys(devices)]
+        devices = dict(_looked(future) for future in _done(client, asked, on_event, should_stop))
+        counted = [f"{count} x {device}" for device, count in Counter(devices.values()).items()]
         yield Team(client, warm, f"{len(devices)} worker{'s' * (len(devices) != 1)}: {', '.join(counted)}")
     finally:
         with suppress(Exception):  # where the scheduler is gone, so are the workers
             client.unregister_worker_plugin(warm.name)
 
 
-def _look_round(name: str, places: Sequence[str]) -> str:
-    """Load the model on a worker and return what it computes on."""
+def _looked(future: Future[Any]) -> tuple[str, str]:
+    """Return what a worker found when it looked round."""
+    outcome = _outcome(future, 0)
+    if outcome.failure:
+        raise ClusterError("The workers die while they load the model; their memory may be too small.")
+    address, device = outcome.value
+    return address, device
+
+
+def _look_round(name: str, places: Sequence[str]) -> tuple[str, str]:
+    """Load the model on a worker and return its address, and what it computes on."""
+    address = str(get_worker().address)
     for place in places:
         if not Path(place).exists():
             raise ClusterError(
-                f"The worker {get_worker().address} does not see {place}; images, model and --out must lie in folders "
+                f"The worker {address} does not see {place}; images, model and --out must lie in folders "
                 "that all workers share under the same path."
             )
-    return warm_model(name).predictor().compute.description
+    return address, warm_model(name).predictor().compute.description
 
 
 def _done(
@@ -191,9 +204,7 @@ class _Watch:
         except OSError:
             found = None
         if found is None:
-            raise ClusterError(
-                "The scheduler has gone; what was done so far is kept. Start the cluster, and ask again."
-            )
+            raise ClusterError(GONE)
         for worker in sorted(self._workers - found):
             self._on_event(Notice(f"The worker {worker} was lost; others do its images."))
         if self._workers and not found:
