@@ -73,9 +73,10 @@ def shown(value: Any) -> str:
     """Return a value as it is written: whole ones in full, fractions with six digits, '' for what is not known."""
     if not isinstance(value, float | np.floating):
         return str(value)
-    if not np.isfinite(value):
+    number = float(value)
+    if not np.isfinite(number):
         return ""
-    return f"{value:.0f}" if value == int(value) and abs(value) < _MOST_WHOLE else f"{value:.6g}"
+    return f"{number:.0f}" if number.is_integer() and abs(number) < _MOST_WHOLE else f"{number:.6g}"
 
 
 def summary(table: Table, geometry: Geometry, reach: Reach, size: tuple[int, int], image: str) -> list[Row]:

@@ -11,7 +11,7 @@ KEPT = 256 << 20  # bytes
 
 
 class KeptObjects:
-    """Remembers what was found, and forgets the oldest of too much."""
+    """Remembers what was found, and forgets the oldest of too much; what was corrected by hand is never forgotten."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[Path, Found] = OrderedDict()
@@ -24,5 +24,10 @@ class KeptObjects:
         """Remember what was found, in the place of what was known of the image."""
         self._found[found.image] = found
         self._found.move_to_end(found.image)
-        while len(self._found) > 1 and sum(one.labels.nbytes for one in self._found.values()) > KEPT:
-            self._found.popitem(last=False)
+        others = [one for one in self._found.values() if one is not found and not one.state.corrected]
+        size = sum(one.labels.nbytes for one in others) + found.labels.nbytes
+        for one in others:
+            if size <= KEPT:
+                break
+            del self._found[one.image]
+            size -= one.labels.nbytes

@@ -10,7 +10,7 @@ from napari.layers import Image, Labels
 
 from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.layer_roles import image_of, role_of
-from napari_attnseg.viewer.object_work import Asked, classes_of_numbers
+from napari_attnseg.viewer.object_work import Asked, State
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session import Session
@@ -93,8 +93,7 @@ def asked_of(
     labels: Array,
     settings: ObjectSettings,
     known: Array | None,
-    *,
-    from_layer: bool,
+    state: State,
 ) -> Asked:
     """Return all that is needed to find and measure objects in a thread.
 
@@ -104,14 +103,14 @@ def asked_of(
         A copy, of the mask or the prediction, or of the layer of objects.
     known
         The class of each number of the layer of objects, if that was measured before.
-    from_layer
-        Whether `labels` are those of the layer of objects.
+    state
+        Of what `labels` were copied from.
     """
     mask, folder = session.mask, session.folder
     own = mask is not None and mask.editing.document.image == image
     numbered = None
-    if from_layer or is_numbered(session, kind):
-        numbered = classes_of_numbers(labels, known if known is not None else np.zeros(0, np.uint8))
+    if state.from_layer or is_numbered(session, kind):
+        numbered = known if known is not None else np.zeros(0, np.uint8)
     return Asked(
         image,
         folder.choices.axes if folder is not None else None,
@@ -121,4 +120,5 @@ def asked_of(
         probability_of(session, image) if kind == "prediction" and settings.split else None,
         folder.classes.names if folder is not None else ("background", "object"),
         settings,
+        state,
     )

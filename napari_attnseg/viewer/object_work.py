@@ -5,15 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.settings import ObjectSettings
 
+if TYPE_CHECKING:
+    from napari_attnseg.objects.geometry import Geometry
+    from napari_attnseg.objects.separate import Objects
+
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """What objects come from, so that later changes can be told."""
+
+    from_layer: bool = False
+    """Whether they are numbered by the layer of objects, as it is."""
+    edits: int | None = 0
+    """How often the layer of objects had been changed by hand; None: unlike now."""
+    of_mask: bool = False
+    """Whether they are made of the mask, not of a prediction."""
+    revision: int | None = None
+    """The mask's then; None: as it is when it is seen next, and -1: unlike it."""
+    corrected: bool = False
+    """Whether something was ever changed by hand."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +49,13 @@ class Asked:
     labels: Array
     """(stack axes..., y, x): class ids, or numbers of objects."""
     numbered: Array | None
-    """The class of each number, where `labels` are numbers; None where they are class ids."""
+    """Where `labels` are numbers, the class of each as far as it is known; None where they are class ids."""
     probability: Array | None
     """(stack axes..., y, x), of the one class; None if it is not known."""
     class_names: tuple[str, ...]
     settings: ObjectSettings
+    state: State
+    """Of what `labels` were copied from."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +66,12 @@ class Found:
     labels: Array
     """(stack axes..., y, x)."""
     classes: Array
-    """Class of each number; see `Objects`."""
+    """Class of each number as far as it is known; others have the first one."""
     table: Any
     """`objects.table.Table`."""
     size_title: str
     """The title of the column of sizes."""
+    state: State
 
 
 def find(asked: Asked, on_progress: Callable[[float], None], should_stop: Callable[[], bool]) -> Found:
@@ -61,59 +85,90 @@ def find(asked: Asked, on_progress: Callable[[float], None], should_stop: Callab
         `should_stop` returned True.
     """
     # half a second of imports, in the thread
-    from napari_attnseg.objects.finding import find_objects
     from napari_attnseg.objects.geometry import Geometry
     from napari_attnseg.objects.one_image import measured
     from napari_attnseg.objects.reading import read_measured
-    from napari_attnseg.objects.separate import Objects
 
     info = asked.info or read_info(asked.image, asked.axes)
-    geometry = Geometry.of(info)
-    size = (asked.labels.shape[-2], asked.labels.shape[-1])
-    flat = asked.labels.reshape((-1, *size))
-    if asked.numbered is not None:
-        objects = Objects(flat, asked.numbered)
+    geometry, settings = Geometry.of(info), asked.settings
+    flat = asked.labels.reshape((-1, *asked.labels.shape[-2:]))
+    if asked.numbered is None:
+        objects = _found(asked, flat, geometry, lambda share: on_progress(0.6 * share), should_stop)
+        numbers, classes = np.arange(1, objects.count + 1), objects.classes
     else:
-        classes, probability, value = flat, None, None
-        if asked.probability is not None:
-            probability = asked.probability.reshape((-1, 1, *size))
-            value = int(flat.max(initial=0)) or 1
-            classes = (flat > 0).astype(np.uint8)  # what the one class is called in the folder does not matter here
-        objects = find_objects(
-            classes,
-            size,
-            geometry,
-            asked.settings,
-            probability=probability,
-            name=asked.image.name,
-            on_progress=lambda share: on_progress(0.6 * share),
-            should_stop=should_stop,
-        )
-        if value is not None:
-            objects = replace(objects, classes=(objects.classes * value).astype(np.uint8))
+        objects, numbers = _as_numbered(flat, asked.numbered)
+        classes = asked.numbered
+        if settings.reach == "planes" and _goes_through(flat, len(numbers)):
+            settings = settings.model_copy(update={"reach": "z"})
     result = measured(
         objects,
         geometry,
         info,
-        asked.settings,
+        settings,
         asked.class_names,
         read_measured(asked.image, asked.axes),
-        asked.image.name.partition(".")[0],
+        stem_of(asked.image),
         lambda share: on_progress(0.6 + 0.4 * share),
         should_stop,
     )
+    columns = result.table.columns
+    columns["Object"] = numbers[columns["Object"] - 1]
+    labels = asked.labels if asked.numbered is not None else objects.labels.reshape(asked.labels.shape)
     title = next((name for name in result.table.titles if name.startswith(("Area (", "Volume ("))), "Pixels")
-    return Found(asked.image, objects.labels.reshape(asked.labels.shape), objects.classes, result.table, title)
+    return Found(asked.image, labels, classes, result.table, title, asked.state)
 
 
-def classes_of_numbers(labels: Array, known: Array) -> Array:
-    """Return the class of each number of edited labels: as it was known, the first class for new numbers."""
-    largest = int(labels.max(initial=0))
-    classes = np.ones(largest + 1, np.uint8)
-    shared = min(largest + 1, len(known))
-    classes[:shared] = known[:shared]
+def _found(
+    asked: Asked,
+    flat: Array,
+    geometry: Geometry,
+    on_progress: Callable[[float], None],
+    should_stop: Callable[[], bool],
+) -> Objects:
+    """Number the objects of class ids (plane, y, x)."""
+    from napari_attnseg.objects.finding import find_objects
+
+    classes, probability, value = flat, None, None
+    if asked.probability is not None:
+        probability = asked.probability.reshape((len(flat), 1, *flat.shape[1:]))
+        value = int(flat.max(initial=0)) or 1
+        classes = (flat > 0).astype(np.uint8)  # what the one class is called in the folder does not matter here
+    objects = find_objects(
+        classes,
+        (flat.shape[1], flat.shape[2]),
+        geometry,
+        asked.settings,
+        probability=probability,
+        name=asked.image.name,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    return objects if value is None else replace(objects, classes=(objects.classes * value).astype(np.uint8))
+
+
+def _as_numbered(flat: Array, known: Array) -> tuple[Objects, Array]:
+    """Number the objects of a numbered stack one after the other, since numbers may be few and large.
+
+    Returns
+    -------
+    tuple
+        The objects, those that have no known class in the first one, and the number that each has in `flat`.
+    """
+    from napari_attnseg.objects.separate import Objects
+
+    numbers = np.unique(flat)
+    numbers = numbers[numbers > 0]
+    labels = np.where(flat > 0, np.searchsorted(numbers, flat) + 1, 0).astype(np.uint32)
+    classes = np.ones(len(numbers) + 1, np.uint8)
     classes[0] = 0
-    return classes
+    at = np.flatnonzero(numbers < len(known))
+    classes[at + 1] = known[numbers[at]]
+    return Objects(labels, classes), numbers
+
+
+def _goes_through(flat: Array, count: int) -> bool:
+    """Whether a number is on several planes; `count` is that of the numbers in the stack."""
+    return sum(len(np.unique(plane[plane > 0])) for plane in flat) > count
 
 
 def in_words(found: Found) -> str:

@@ -15,6 +15,7 @@ from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.docking import tab_with_others
 from napari_attnseg.viewer.kept_objects import KeptObjects
+from napari_attnseg.viewer.object_changes import ObjectChanges
 from napari_attnseg.viewer.object_sources import (
     Kind,
     asked_of,
@@ -27,6 +28,7 @@ from napari_attnseg.viewer.object_sources import (
 from napari_attnseg.viewer.object_work import Found, in_words
 from napari_attnseg.viewer.objects_layer import ObjectsLayer
 from napari_attnseg.viewer.objects_run import ObjectsRun
+from napari_attnseg.viewer.questions import ask_replace_objects
 from napari_attnseg.viewer.session import session_of
 from napari_attnseg.viewer.widgets.elided_box import ElidedBox
 from napari_attnseg.viewer.widgets.folded import folded
@@ -56,6 +58,7 @@ class ObjectsDock(QWidget):
         self._sources: list[Kind] = []
         self._problem = ""
         self._kept = KeptObjects()
+        self._changes = ObjectChanges(self.session, self.layer)
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -101,6 +104,7 @@ class ObjectsDock(QWidget):
         self.measure_button.clicked.connect(self.measure)
         self.progress.stopAsked.connect(self.run.stop)
         self.view.chosen.connect(self._on_row)
+        self.layer.edited.connect(self._show_state)
         self.layer.picked.connect(self.view.choose)
         self.only_box.toggled.connect(self.layer.show_only_chosen)
         self.save_button.clicked.connect(self._save)
@@ -109,6 +113,7 @@ class ObjectsDock(QWidget):
         self.run.failed.connect(self._on_failed)
         self.source_box.currentIndexChanged.connect(lambda _: self._show_state())
         session.shown_changed.connect(self._on_image)
+        session.edited.connect(self._show_state)
         session.closing.connect(self._close)
         session.viewer.layers.events.connect(self._on_layers)
         self._settle.timeout.connect(self._on_image)
@@ -166,14 +171,24 @@ class ObjectsDock(QWidget):
         self.save_button.setEnabled(self.found is not None and len(self.found.table) > 0)
         self.only_box.setEnabled(self.found is not None)
         if not busy:
-            usual = in_words(self.found) if self.found is not None else _READY if ready else _NOTHING
-            self.progress.setIdle(self._problem or usual)
+            self.progress.setIdle(self._problem or self._in_words() or (_READY if ready else _NOTHING))
+
+    def _in_words(self) -> str:
+        if self.found is None:
+            return ""
+        self.found = self._changes.looked_at(self.found)
+        return f"{in_words(self.found)}{self._changes.said(self.found)}"
 
     # Doing it
 
     def separate(self) -> None:
-        """Cut touching objects apart and measure them, in the background."""
-        self._start(self.options.value(), fresh=True)
+        """Cut touching objects apart and measure them, in the background; what was corrected by hand is asked for."""
+        image = self._image
+        if image is None:
+            return
+        corrected = self.layer.labels(image) is not None and self._changes.is_corrected(self.found)
+        if not corrected or ask_replace_objects(self, image.name):
+            self._start(self.options.value(), fresh=True)
 
     def measure(self) -> None:
         """Measure what is in the layer of objects, else what is connected, in the background."""
@@ -189,13 +204,17 @@ class ObjectsDock(QWidget):
             show_info(f"There is nothing in {_NAMES[kind]} of {image.name} yet.")
             return
         known = self.found.classes if shown is not None and self.found is not None else None
-        asked = asked_of(self.session, image, kind, labels, settings, known, from_layer=shown is not None)
+        state = self._changes.state(image, kind, self.found, from_layer=shown is not None)
+        asked = asked_of(self.session, image, kind, labels, settings, known, state)
         self._problem = ""
         self.progress.setProgress(0.0)
         self.run.start(asked)
         self._show_state()
 
     def _on_found(self, found: Found) -> None:
+        shown = self.layer.labels(found.image) if found.state.from_layer else None
+        if shown is not None:  # which may have been changed while it was measured
+            found = replace(found, labels=shown)
         self._kept.keep(found)
         if found.image == self._image:
             self._show(found)
@@ -224,7 +243,7 @@ class ObjectsDock(QWidget):
         found = self.found
         labels = self.layer.labels(found.image) if found is not None else None
         if found is not None and labels is not None:
-            self._kept.keep(replace(found, labels=labels))
+            self._kept.keep(self._changes.kept(replace(found, labels=labels)))
         self.layer.hide()
 
     def _on_row(self, number: int) -> None:

@@ -25,11 +25,16 @@ class ObjectsLayer:
 
     picked = Signal(int)
     """The number of the object that the user chose on the image or in the layer's controls."""
+    edited = Signal()
+    """The user has changed objects by hand."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layer: Labels | None = None
         self._choosing = False
+        self._showing = False
+        self.edits = 0
+        """How often the objects that are shown were changed by hand."""
         viewer.mouse_drag_callbacks.append(self._on_drag)
 
     def close(self) -> None:
@@ -57,7 +62,8 @@ class ObjectsLayer:
         options = {"name": f"{stem_of(image)} objects", "metadata": {KEY: {"image": str(image), "role": "objects"}}}
         layer = self.layer
         if layer is not None and layer.ndim == labels.ndim:
-            layer.data = labels
+            if layer.data is not labels:  # napari forgets its undo otherwise
+                self._put(layer, labels)
             for name, value in {**options, **place}.items():
                 if not np.array_equal(getattr(layer, name), value):
                     setattr(layer, name, value)
@@ -67,6 +73,9 @@ class ObjectsLayer:
                 self._viewer.layers.remove(layer)
             self._layer = self._viewer.add_labels(labels, opacity=OPACITY, **options, **place)
             self._layer.events.selected_label.connect(self._on_label)
+            self._layer.events.paint.connect(self._on_edit)
+            self._layer.events.data.connect(self._on_edit)
+            self.edits = 0
         self._viewer.layers.selection = {layer for layer in selected if layer in self._viewer.layers}
 
     def hide(self) -> None:
@@ -74,6 +83,8 @@ class ObjectsLayer:
         layer = self.layer
         if layer is not None:
             layer.events.selected_label.disconnect(self._on_label)
+            layer.events.paint.disconnect(self._on_edit)
+            layer.events.data.disconnect(self._on_edit)
             self._viewer.layers.remove(layer)
         self._layer = None
 
@@ -101,6 +112,17 @@ class ObjectsLayer:
         """Return the layer of the image itself."""
         layers = [layer for layer in self._viewer.layers if role_of(layer) == "image" and image_of(layer) == image]
         return layers[-1] if layers else None
+
+    def _put(self, layer: Labels, labels: Array) -> None:
+        self._showing = True
+        layer.data = labels
+        self._showing = False
+        self.edits = 0
+
+    def _on_edit(self, event: Any) -> None:
+        if not self._showing:
+            self.edits += 1
+            self.edited.emit()
 
     def _on_label(self, event: Any) -> None:
         if not self._choosing and self.layer is not None:

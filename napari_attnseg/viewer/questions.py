@@ -47,6 +47,18 @@ def ask_close(parent: QWidget | None, names: Sequence[str]) -> Literal["save", "
     return "keep" if box.clickedButton() is keep else "cancel"
 
 
+def ask_replace_objects(parent: QWidget | None, name: str) -> bool:
+    """Ask whether objects that were corrected by hand are made anew; `name` is their image's."""
+    text = f"You have corrected the objects of {name} by hand."
+    box = QMessageBox(QMessageBox.Icon.Question, "Make the objects anew?", text, parent=parent)
+    box.setInformativeText("Separated anew, they are as the mask or the prediction says, without your corrections.")
+    replace = box.addButton("Separate anew", QMessageBox.ButtonRole.DestructiveRole)
+    keep = box.addButton("Keep mine", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(keep)
+    box.exec_()
+    return box.clickedButton() is replace
+
+
 def ask_training(parent: QWidget | None) -> Literal["go on", "stop", "cancel"]:
     """Ask what becomes of a training that is running when the window closes."""
     box = QMessageBox(QMessageBox.Icon.Question, "Let the training go on?", "A training is running.", parent=parent)

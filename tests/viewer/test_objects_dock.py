@@ -11,15 +11,19 @@ import pytest
 import tifffile
 from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QMessageBox
 
 from napari_attnseg.settings import ObjectSettings
+from napari_attnseg.viewer import kept_objects
+from napari_attnseg.viewer.kept_objects import KeptObjects
+from napari_attnseg.viewer.object_work import Asked, Found, State, find
 from napari_attnseg.viewer.objects import ObjectsDock
 from napari_attnseg.viewer.predicted_image import PredictedImage
 from napari_attnseg.viewer.widgets.object_options import ObjectOptions
 from napari_attnseg.viewer.widgets.object_progress import ObjectProgress
 from napari_attnseg.viewer.widgets.object_table import ObjectTable, ObjectView
 from tests.viewer.canvas import stroke, until
-from tests.viewer.docked import click, labels, make_dock, opened, ours
+from tests.viewer.docked import answer, click, labels, make_dock, opened, ours
 from tests.viewer.narrow import cut_off, without_tooltip
 from tests.viewer.narrow import dock as docked
 
@@ -125,9 +129,15 @@ def _a_correction_by_hand_is_measured(dock: ObjectsDock, qtbot: Any, layer: Any)
     joined = layer.data.copy()
     joined[joined == other] = one
     layer.data = joined
-    pressed(dock, qtbot, dock.measure_button)
-    assert dock.table.rowCount() == 2
+    assert "corrected since: press 'Measure'" in dock.progress.line.text()
+    click(qtbot, dock.measure_button)
+    layer.data_setitem((np.array([0]), np.array([0])), 7)  # a stroke while it is measured
+    until(qtbot, lambda: not dock.run.is_busy and dock.table.rowCount() == 2)
     assert dock.table.row_of(other) is None
+    assert layer.data[0, 0] == 7, "what is painted meanwhile stays"
+    assert "corrected since" in dock.progress.line.text()
+    layer.undo()
+    assert layer.data[0, 0] == 0
 
 
 def _the_table_is_written(dock: ObjectsDock, qtbot: Any, tmp_path: Path) -> None:
@@ -145,9 +155,7 @@ def test_another_image_has_objects_of_its_own(viewer: Any, qtbot: Any, tmp_path:
     pressed(dock, qtbot, dock.measure_button)  # without a layer of objects: what touches is one
     assert dock.table.rowCount() == 2
     first, second = (pair.image for pair in dock.session.folder.pairs)
-    edited = ours(viewer, "objects")[0].data.copy()
-    edited[0, 0] = 9
-    ours(viewer, "objects")[0].data = edited
+    ours(viewer, "objects")[0].data_setitem((np.array([0]), np.array([0])), 9)
     dock.session.show(second)
     until(qtbot, lambda: dock.session.shown == second and not ours(viewer, "objects"))
     assert dock.table.rowCount() == 0
@@ -155,6 +163,33 @@ def test_another_image_has_objects_of_its_own(viewer: Any, qtbot: Any, tmp_path:
     dock.session.show(first)
     until(qtbot, lambda: dock.table.rowCount() == 2)
     assert ours(viewer, "objects")[0].data[0, 0] == 9, "what was corrected by hand comes again"
+    assert "corrected since" in dock.progress.line.text()
+    _corrections_are_asked_for(dock, qtbot)
+    _a_change_of_the_mask_is_told(dock, qtbot)
+
+
+def _corrections_are_asked_for(dock: ObjectsDock, qtbot: Any) -> None:
+    seen = answer(QMessageBox, lambda box: box.reject())
+    click(qtbot, dock.separate_button)
+    assert seen
+    assert not dock.run.is_busy
+    seen = answer(QMessageBox, lambda box: next(b for b in box.buttons() if b.text() == "Separate anew").click())
+    click(qtbot, dock.separate_button)
+    until(qtbot, lambda: dock.table.rowCount() == 3)
+    assert seen
+
+
+def _a_change_of_the_mask_is_told(dock: ObjectsDock, qtbot: Any) -> None:
+    mask = dock.session.mask
+    assert mask is not None
+    assert "since" not in dock.progress.line.text()
+    viewer = dock.session.viewer
+    viewer.layers.selection.active = mask.layer
+    mask.layer.mode = "paint"
+    stroke(qtbot, viewer, [(2.0, 2.0), (2.0, 5.0)])
+    assert "mask has changed since: press 'Separate objects'" in dock.progress.line.text()
+    pressed(dock, qtbot, dock.separate_button)
+    assert "since" not in dock.progress.line.text()
 
 
 def test_a_volume_is_measured_through_its_planes(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
@@ -256,6 +291,43 @@ def test_thousands_of_objects_are_sorted_at_once(qtbot: Any) -> None:
     assert table.number(view.currentIndex().row()) == 4321
     view.selectRow(0)
     assert chosen == [table.number(0)]
+
+
+def test_sparse_numbers_keep_their_numbers(tmp_path: Path) -> None:
+    image = touching(tmp_path / "cells", 1, planes=3) / "cells0.tif"
+    labels = np.zeros((3, 64, 96), np.uint32)
+    labels[:, 20:40, 10:30] = 4_000_000_000
+    labels[1, 50:60, 50:60] = 17
+    state = State(from_layer=True)
+    settings = ObjectSettings(split=False, reach="planes")
+    known = np.array([0] + 20 * [2], np.uint8)
+    asked = Asked(image, None, None, labels, known, None, ("background", "cell", "gap"), settings, state)
+    found = find(asked, lambda share: None, lambda: False)
+    assert list(found.table.columns["Object"]) == [17, 4_000_000_000]
+    assert list(found.table.columns["Class"]) == ["gap", "cell"]
+    assert list(found.table.columns["Pixels"]) == [100, 1200]
+    assert "Volume (µm³)" in found.table.columns, "one number on three planes is one object"
+    assert found.labels is labels
+
+
+def test_what_was_corrected_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, labels = KeptObjects(), np.zeros((10, 10), np.uint8)
+    monkeypatch.setattr(kept_objects, "KEPT", 250)
+    images = [Path(f"cell{number}.tif") for number in range(5)]
+    for number, image in enumerate(images):
+        kept.keep(Found(image, labels, labels, None, "", State(corrected=number == 0)))
+    assert [kept.get(image) is not None for image in images] == [True, False, False, True, True]
+
+
+def test_small_lengths_keep_their_digits(qtbot: Any) -> None:
+    options = ObjectOptions()
+    qtbot.addWidget(options)
+    options.setImage("mm", 0.00025**2, None, stack=False)
+    options.size_box.setValue(20)
+    options.unit_box.setCurrentIndex(1)
+    assert options.value().min_size == pytest.approx(20 * 0.00025**2, rel=0.01)
+    options.unit_box.setCurrentIndex(0)
+    assert options.size_box.value() == 20
 
 
 def test_everything_fits_and_explains_itself(viewer: Any, qtbot: Any) -> None:

@@ -162,8 +162,14 @@ class ObjectOptions(QWidget):
         unit = self._unit if self._in_unit else ""
         for box, suffix in ((self.apart_box, unit or "px"), (self.size_box, f"{unit}{power}" if unit else "px")):
             box.setSuffix(f" {suffix}")
-            box.setDecimals(2 if unit else 0)
+        self.apart_box.setDecimals(_decimals(self._side) if unit else 0)
+        self.size_box.setDecimals(_decimals(self._measure) if unit else 0)
         self.changed.emit()
+
+
+def _decimals(pixel: float) -> int:
+    """Return how many decimals tell a tenth of a pixel's length, area or volume, at least two."""
+    return min(max(1 - math.floor(math.log10(pixel)), 2), 12) if 0 < pixel < 1 else 2
 
 
 def _number(tip: str, largest: float) -> QDoubleSpinBox:
