@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_attnseg.data.classes import find_classes
-from napari_attnseg.data.convention import MaskConvention, decide_convention
-from napari_attnseg.data.mask_values import survey_masks
-from napari_attnseg.data.masks import read_mask
-from napari_attnseg.data.normalise import finite_mask
+from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair, PairListing, find_pairs, require_annotated
-from napari_attnseg.data.tiff import read_image
-from napari_attnseg.errors import AttnSegError, DataError, SettingsError, Stopped
+from napari_attnseg.errors import AttnSegError, SettingsError, Stopped
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.predictor import Prediction, Predictor
 from napari_attnseg.prediction.to_files import predict_to_files
-from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, option_name, recipe_values
-from napari_attnseg.training.evaluation import Evaluation, ImageScore, score_image
+from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, settings_from, with_recipe
+from napari_attnseg.training.evaluation import Evaluation
 from napari_attnseg.training.group import ALONE, Group, is_lost_process
-from napari_attnseg.training.plan import Plan, with_longer_training
+from napari_attnseg.training.plan import Plan, require_same, with_longer_training
 from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.reporter import Reporter
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import RunFolder, new_run_path
+from napari_attnseg.training.scoring import evaluation_convention, score_pair
 from napari_attnseg.training.trainer import Trainer
 
-__all__ = ["evaluate", "find_pairs", "fit", "predict", "predict_to"]
+__all__ = ["evaluate", "find_pairs", "fit", "predict", "predict_to", "settings_from"]
 
 Source = str | Path | PairListing
 Model = str | Path | TrainingResult | Predictor
@@ -131,7 +125,7 @@ def _plan(
         plan = Plan.from_json(folder.read_run())
         if path.resolve() != plan.source.resolve():
             raise SettingsError(f"This run learns from {plan.source} and goes on with that; {path} needs a new run.")
-        _require_same(plan, values)
+        require_same(plan, values)
         return with_longer_training(plan, epochs=values.get("epochs"), max_minutes=values.get("max_minutes"))
     folder.require_free()
 
@@ -238,104 +232,11 @@ def evaluate(
     return Evaluation(tuple(scored), predictor.convention.class_names)
 
 
-def score_pair(
-    predictor: Predictor, pair: Pair, convention: MaskConvention, should_stop: Callable[[], bool]
-) -> ImageScore:
-    """Predict one annotated image and compare with its mask; see `evaluate`."""
-    assert pair.mask is not None
-    image = read_image(pair.image, predictor.data.axes)
-    truth = read_mask(pair.mask, convention, image.info)
-    began = time.perf_counter()
-    labels = predictor.predict_image(image, should_stop=should_stop).labels
-    seconds = time.perf_counter() - began
-    found = score_image(pair.name, truth, labels, predictor.convention.n_classes, finite_mask(image.pixels))
-    return replace(found, seconds=seconds)
-
-
-def _require_same(plan: Plan, values: dict[str, Any]) -> None:
-    """Refuse settings that differ from those that the run was started with, where they would be ignored."""
-    asked = settings_from(values)
-    for group, kind in RunSettings.groups().items():
-        for name, info in kind.model_fields.items():
-            option = option_name(name, info)
-            given = option if option in values else name
-            if given not in values or name in ("epochs", "max_minutes"):
-                continue
-            was = getattr(getattr(plan.settings, group), name)
-            wanted = getattr(getattr(asked, group), name)
-            decided = name == "widths" and wanted is None  # by the plan, for the machine
-            if was != wanted and not decided:
-                raise SettingsError(
-                    f"This run was started with {given} {was} and goes on with it; {given} {wanted} needs a new run."
-                )
-
-
-def with_recipe(recipe: str | Path | None, settings: RunSettings | None, values: dict[str, Any]) -> dict[str, Any]:
-    """Return single settings by name, `values` before those of the recipe.
-
-    Raises
-    ------
-    SettingsError
-        The recipe cannot be used, or would have no effect because all settings are given at once.
-    """
-    if recipe is None:
-        return values
-    if settings is not None:
-        raise SettingsError(
-            f"All settings are given already, so that the recipe '{recipe}' has no effect; leave it out."
-        )
-    return {**recipe_values(recipe), **values}
-
-
-def settings_from(values: dict[str, Any]) -> RunSettings:
-    """Sort single settings by name into data, model and training settings.
-
-    Raises
-    ------
-    SettingsError
-        A name is unknown or a value out of range.
-    """
-    groups: dict[str, dict[str, Any]] = {}
-    for name, value in values.items():
-        for group, kind in RunSettings.groups().items():
-            field = next(
-                (key for key, info in kind.model_fields.items() if name in (option_name(key, info), key)), None
-            )
-            if field is not None:
-                groups.setdefault(group, {})[field] = value
-                break
-        else:
-            raise SettingsError(f"There is no setting '{name}'.")
-    return make(RunSettings, groups)
-
-
 def predictor_of(model: Model, settings: PredictionSettings) -> Predictor:
     """Return the model, loaded."""
     if isinstance(model, Predictor):
         return model
     return Predictor(model.folder.best if isinstance(model, TrainingResult) else model_path(model), settings)
-
-
-def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair]) -> MaskConvention:
-    """Decide what the masks' values mean, and hold it against the model's classes.
-
-    Raises
-    ------
-    DataError
-        The masks have other classes than the model.
-    """
-    own = predictor.convention
-    survey = survey_masks(pair.mask for pair in pairs if pair.mask)
-    values = {value for found in survey.values() for value in found.non_zero}
-    if own.kind == "classes" and values <= set(own.values):
-        return own
-    found = decide_convention(survey, find_classes(pairs[0].image.parent), predictor.data.mask_values)
-    if found.n_classes != own.n_classes:
-        raise DataError(
-            f"The model knows {', '.join(own.class_names[1:])} and the masks have {', '.join(found.class_names[1:])}; "
-            "evaluate it on masks of its own classes."
-        )
-    return found
 
 
 def _annotated(source: Source | Sequence[Pair], mask_suffix: str) -> tuple[Pair, ...]:

@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from napari_attnseg.cli.options import add_settings, given_settings
-from napari_attnseg.engine import settings_from
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.settings import (
     DataSettings,
@@ -24,6 +23,7 @@ from napari_attnseg.settings import (
     RunSettings,
     make,
     option_name,
+    settings_from,
 )
 
 OTHER: dict[str, Any] = {  # a value that is not the default, where the type and the limits do not give one

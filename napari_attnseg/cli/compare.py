@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.errors import RunFolderError, SettingsError, Stopped
-from napari_attnseg.settings import LossName, ModelName, RunSettings
+from napari_attnseg.settings import LossName, ModelName, RunSettings, settings_from
 
 if TYPE_CHECKING:
     from napari_attnseg.comparison.asked import Asked
@@ -118,7 +118,6 @@ def _asked(options: argparse.Namespace, values: dict[str, Any]) -> Asked:
         A setting or a recipe is unknown or out of range.
     """
     from napari_attnseg.comparison.asked import Asked, recipe_name
-    from napari_attnseg.engine import settings_from
 
     given = settings_from(values)
     groups = {name: getattr(given, name).model_dump(mode="json", exclude_unset=True) for name in RunSettings.groups()}

@@ -11,12 +11,12 @@ from napari_attnseg.cluster.sharing import team
 from napari_attnseg.cluster.warm_model import warm_model
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair
-from napari_attnseg.engine import score_pair
 from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Progress
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.evaluation import Evaluation, ImageScore
+from napari_attnseg.training.scoring import score_pair
 
 
 def evaluate_images(

@@ -16,13 +16,14 @@ from napari_attnseg.comparison.scoring import count_parameters, scored_images
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair, find_pairs, require_annotated
 from napari_attnseg.data.split import Roles, groups_of, image_digest
-from napari_attnseg.engine import evaluate, evaluation_convention
+from napari_attnseg.engine import evaluate
 from napari_attnseg.errors import AttnSegError, DataError
 from napari_attnseg.events import Event, EventHandler, Progress
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.evaluation import Evaluation
+from napari_attnseg.training.scoring import evaluation_convention
 
 Score = Callable[[Path, Sequence[Pair], MaskConvention, EventHandler, Callable[[], bool]], Evaluation]
 """What scores a model file on annotated images, telling how far it is and asking whether to stop."""

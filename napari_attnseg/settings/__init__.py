@@ -5,6 +5,7 @@ The first sentence of a field's help is meant for a tooltip. A `unit` and whethe
 unfolding) stand in the field's extra data; `derived` marks values that the data decides and no user enters.
 """
 
+from napari_attnseg.settings.by_name import settings_from, with_recipe
 from napari_attnseg.settings.computing import DeviceName, PrecisionName
 from napari_attnseg.settings.data import DataSettings
 from napari_attnseg.settings.declared import Axes, option_name
@@ -41,4 +42,6 @@ __all__ = [
     "read_recipe",
     "recipe_names",
     "recipe_values",
+    "settings_from",
+    "with_recipe",
 ]

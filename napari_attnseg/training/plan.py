@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.split import Roles
-from napari_attnseg.errors import DataError, RunFolderError
-from napari_attnseg.settings import RunSettings
+from napari_attnseg.errors import DataError, RunFolderError, SettingsError
+from napari_attnseg.settings import RunSettings, option_name, settings_from
 
 FORMAT_VERSION = 1
 
@@ -114,6 +114,30 @@ def with_longer_training(plan: Plan, *, epochs: int | None, max_minutes: float |
     changes = {"epochs": epochs, "max_minutes": max_minutes}
     training = plan.settings.training.model_copy(update={k: v for k, v in changes.items() if v is not None})
     return replace(plan, settings=plan.settings.model_copy(update={"training": training}))
+
+
+def require_same(plan: Plan, values: dict[str, Any]) -> None:
+    """Refuse settings by name that differ from those that a run was started with, where they would be ignored.
+
+    Raises
+    ------
+    SettingsError
+        One differs; it is named.
+    """
+    asked = settings_from(values)
+    for group, kind in RunSettings.groups().items():
+        for name, info in kind.model_fields.items():
+            option = option_name(name, info)
+            given = option if option in values else name
+            if given not in values or name in ("epochs", "max_minutes"):
+                continue
+            was = getattr(getattr(plan.settings, group), name)
+            wanted = getattr(getattr(asked, group), name)
+            decided = name == "widths" and wanted is None  # by the plan, for the machine
+            if was != wanted and not decided:
+                raise SettingsError(
+                    f"This run was started with {given} {was} and goes on with it; {given} {wanted} needs a new run."
+                )
 
 
 def _paths(pairs: Sequence[Pair]) -> list[dict[str, str]]:

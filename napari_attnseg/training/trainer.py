@@ -13,7 +13,6 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from napari_attnseg.data.patches import PatchBatch
 from napari_attnseg.errors import Stopped
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Notice
 from napari_attnseg.models.device import choose_compute
@@ -21,7 +20,6 @@ from napari_attnseg.training.checkpoint import Position
 from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.history import History
 from napari_attnseg.training.learner import require_finite
-from napari_attnseg.training.memory import need_less
 from napari_attnseg.training.pace import Pace
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.preparation import prepare
@@ -30,6 +28,7 @@ from napari_attnseg.training.requests import Requests
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import MetricsRow, RunFolder
 from napari_attnseg.training.schedule import learning_rate, lowered_at
+from napari_attnseg.training.steps import Steps
 from napari_attnseg.training.validation import Validation, validate
 
 _SECONDS_BETWEEN_STATES = 120.0
@@ -73,10 +72,10 @@ class Trainer:
         self.history = History(folder, writes=group.is_first)
         self._report = report
         requests = Requests(should_stop, should_pause, self.pace, self._on_pause)
-        self._interrupted = requests.interrupted if group.is_first else lambda: False
+        # the others are asked where each works by itself, such as in scoring; else they would go on to its end
+        self._interrupted = requests.interrupted if group.is_first else should_stop
         self._start_row: MetricsRow = {}
         self._losses: list[Tensor] = []
-        self._fits = False
         self._waiting: list[tuple[float, float]] = []  # of each epoch: seconds waited for patches, of how many
         self._last_state = float("-inf")
 
@@ -111,6 +110,7 @@ class Trainer:
         )
         self.held_out, self.feed, self.learner = found.held_out, found.feed, found.learner
         self.checkpoints = found.checkpoints
+        self._steps = Steps(self.learner, self.feed, self.group, self._report)
         self.pace.steps_per_epoch = self.feed.steps_per_epoch
         self.pace.scored_pixels = sum(image.labels.size for image in self.held_out) // self.group.size
         restored = self.checkpoints.restore()
@@ -157,7 +157,9 @@ class Trainer:
         for batch in self.feed.batches(position.step, count, pool):
             if self.group.first_says(self._interrupted):
                 raise Stopped
-            self._losses.append(self._step(batch))
+            self._losses.append(self._steps.learn(position.step, batch, self._learning_rate()))
+            if self.feed.patch_size != self.settings.patch_size:
+                position.patch_size = self.feed.patch_size
             position.step += 1
             position.step_in_epoch += 1
             self._after_step()
@@ -165,32 +167,6 @@ class Trainer:
                 break
         self._waiting.append((self.feed.waited - waited, self.pace.seconds - began))
         self._end_epoch()
-
-    def _step(self, batch: PatchBatch) -> Tensor:
-        rate = self._learning_rate()
-        if self.group.is_shared:
-            self._find_what_fits(batch)
-            return self.learner.step(*self.feed.tensors(self.position.step, batch), rate)
-        while True:
-            try:
-                return self.learner.step(*self.feed.tensors(self.position.step, batch), rate)
-            except torch.OutOfMemoryError:
-                pass  # made smaller outside of this block, in which the error still holds the batch's memory
-            self._take_less()
-
-    def _find_what_fits(self, batch: PatchBatch) -> None:
-        """Agree, before the first step, on what the memory of every process is enough for."""
-        while not self._fits:
-            tensors = self.feed.tensors(self.position.step, batch)
-            self._fits = not self.group.any_says(not self.learner.fits(*tensors))
-            del tensors
-            if not self._fits:
-                self._take_less()
-
-    def _take_less(self) -> None:
-        self._report(Notice(need_less(self.learner, self.feed)))
-        if self.feed.patch_size != self.settings.patch_size:
-            self.position.patch_size = self.feed.patch_size
 
     def _after_step(self) -> None:
         position, is_due = self.position, self.group.first_says(self._report.is_due)
