@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -30,9 +29,11 @@ import psutil
 from napari_attnseg.data.atomic import write_json
 from napari_attnseg.errors import RunFolderError, SaveError
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, event_from_json
+from napari_attnseg.job_process import Priority, cause_of_exit, find, is_alive, spawn
+
+__all__ = ["EVENTS", "JOB", "LOG", "PAUSE", "STOP", "Job", "Priority", "State", "attach", "cause_of_exit", "start"]
 
 State = Literal["running", "finished", "cancelled", "failed"]
-Priority = Literal["low", "normal"]
 
 EVENTS, LOG, JOB, STOP, PAUSE = "events.jsonl", "log.txt", "job.json", "stop", "pause"
 CHUNK = 1 << 20  # bytes of events read in one poll: catching up with a long run must not freeze a viewer
@@ -71,7 +72,7 @@ class Job:
         """Return the events since the last call, without waiting; the last one of all tells how the job ended."""
         if self.state != "running":
             return []
-        alive = _runs(self._process)  # asked before reading: what a dead child wrote is all there
+        alive = is_alive(self._process)  # asked before reading: what a dead child wrote is all there
         data = self._read()
         *lines, self._rest = (self._rest + data).split(b"\n")
         if not alive and not data:
@@ -212,7 +213,7 @@ def start(command: Sequence[str], *, folder: Path, priority: Priority = "low") -
     """
     folder = folder.resolve()
     earlier = _read_record(folder)
-    if earlier is not None and _find(earlier) is not None:
+    if earlier is not None and find(earlier) is not None:
         raise RunFolderError(f"A job is already running in {folder} (process {earlier['pid']}); stop or attach to it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -220,7 +221,7 @@ def start(command: Sequence[str], *, folder: Path, priority: Priority = "low") -
             (folder / name).unlink(missing_ok=True)
         record: dict[str, Any] = {"events_from": _size(folder / EVENTS), "log_from": _size(folder / LOG)}
         with (folder / LOG).open("ab") as log:
-            process = _spawn(command, log.fileno(), priority)
+            process = spawn(command, log.fileno(), priority)
     except OSError as error:
         raise SaveError(f"The job cannot be started in {folder}: {error.strerror or error}.") from error
     record |= {"pid": process.pid, "started": process.create_time(), "command": list(command)}
@@ -245,46 +246,7 @@ def attach(folder: Path) -> Job:
     record = _read_record(folder)
     if record is None:
         raise RunFolderError(f"{folder} holds no job to attach to: it has no readable {JOB}.")
-    return Job(folder, record, _find(record))
-
-
-def _spawn(command: Sequence[str], log: int, priority: Priority) -> psutil.Popen:
-    options: dict[str, Any] = {}
-    if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        if priority == "low":
-            options["creationflags"] |= subprocess.BELOW_NORMAL_PRIORITY_CLASS
-    else:
-        # Its own group, for a Ctrl-C in the viewer's terminal must not reach it; not its own session, for Linux
-        # schedules sessions against each other and niceness only counts inside one.
-        options["process_group"] = 0
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONIOENCODING": "utf-8"}
-    child = psutil.Popen(
-        list(command), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, **options
-    )
-    if sys.platform != "win32" and priority == "low":
-        with contextlib.suppress(OSError):  # before it has threads: they inherit the niceness
-            os.setpriority(os.PRIO_PROCESS, child.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10))
-    return child
-
-
-def _find(record: dict[str, Any]) -> psutil.Process | None:
-    """Return the recorded process if it is alive; its start time tells it from another one with a recycled number."""
-    try:
-        process = psutil.Process(record["pid"])
-        same = abs(process.create_time() - record["started"]) < 2
-    except psutil.Error:
-        return None
-    return process if same and _runs(process) else None
-
-
-def _runs(process: psutil.Process | None) -> bool:
-    if process is None or isinstance(process, psutil.Popen):
-        return process is not None and process.poll() is None
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return Job(folder, record, find(record))
 
 
 def _read_record(folder: Path) -> dict[str, Any] | None:
@@ -297,19 +259,3 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def cause_of_exit(code: int | None, last_line: str = "") -> str:
-    """Say in words why a process ended: its exit code as `subprocess` has it (None: not known), its last line."""
-    said = f": {last_line}" if last_line else ""
-    if code is None:
-        return f"ended unexpectedly, by a crash, a kill or a restart of the computer{said}"
-    if code == -9:
-        return "was killed, most likely because memory ran out"
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        crashed = name in {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}
-        return f"crashed inside a library ({name})" if crashed else f"was ended from outside ({name})"
-    if code >= 0xC0000000:  # an NTSTATUS, such as an access violation
-        return f"crashed inside a library (0x{code:08X})"
-    return f"ended {f'with exit code {code}' if code else 'without a result'}{said}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_attnseg.jobs import cause_of_exit
+from napari_attnseg.job_process import cause_of_exit
 from napari_attnseg.settings import DeviceName
 
 PATIENCE = 1.0

@@ -254,7 +254,8 @@ class ObjectsDock(QWidget):
             names = [str(name) for name in layer.axis_labels[:-2]] if layer is not None else []
             middle = {name: (values.get(f"First {name}", 0) + values.get(f"Last {name}", 0)) // 2 for name in names}
             centre = [*(middle[name] for name in names), *centre]
-        self.layer.choose(number, tuple(float(value) for value in centre))
+        extent = float(max(values["Width (px)"], values["Height (px)"]))
+        self.layer.choose(number, tuple(float(value) for value in centre), extent)
 
     def _save(self) -> None:
         found = self.found

@@ -17,6 +17,7 @@ from napari_attnseg.viewer.layer_roles import KEY, image_of, role_of
 Array = np.ndarray[Any, Any]
 
 OPACITY = 0.6
+SEEN = 40  # pixels of the screen that a chosen object takes at least
 CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
 
 
@@ -88,8 +89,18 @@ class ObjectsLayer:
             self._viewer.layers.remove(layer)
         self._layer = None
 
-    def choose(self, number: int, centre: tuple[float, ...]) -> None:
-        """Select an object, and move the image so that its centre, (stack axes..., y, x) in pixels, is seen."""
+    def choose(self, number: int, centre: tuple[float, ...], extent: float) -> None:
+        """Select an object and bring it to the middle, near enough to be told from others.
+
+        Parameters
+        ----------
+        number
+            Of the object.
+        centre
+            (stack axes..., y, x), in pixels.
+        extent
+            Its larger side, in pixels.
+        """
         layer = self.layer
         if layer is None:
             return
@@ -102,6 +113,7 @@ class ObjectsLayer:
             dims.set_point(axis + dims.ndim - layer.ndim, float(value))
         camera = self._viewer.scene.camera
         camera.center = (*camera.center[:-2], *(float(value) for value in world[-2:]))
+        camera.zoom = max(camera.zoom, SEEN / max(extent * float(layer.scale[-1]), 1e-9))
 
     def show_only_chosen(self, only: bool) -> None:
         """Show the chosen object alone, or all of them."""

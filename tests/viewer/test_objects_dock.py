@@ -101,6 +101,11 @@ def _a_row_moves_the_image(dock: ObjectsDock, qtbot: Any, layer: Any) -> None:
     assert layer.selected_label == layer.data[20, 75]
     centre = dock.session.viewer.scene.camera.center[-2:]
     assert centre == pytest.approx((20 * 0.5, 75 * 0.5), abs=0.3)
+    near = dock.session.viewer.scene.camera.zoom
+    dock.session.viewer.scene.camera.zoom = near / 100
+    dock.view.chosen.emit(dock.table.number(row))
+    seen = 15 * 0.5 * dock.session.viewer.scene.camera.zoom  # pixels of the screen
+    assert seen == pytest.approx(40), "a speck is brought near"
 
 
 def _a_click_on_the_image_marks_the_row(dock: ObjectsDock, qtbot: Any, layer: Any) -> None:

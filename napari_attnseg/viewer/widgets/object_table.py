@@ -10,7 +10,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 LOWEST = 180  # pixels
-_PADDING = 22  # of a column, with the arrow that shows what is sorted by
+_PADDING = 32  # of a column, with the arrow that shows what is sorted by
 _SAMPLED = 50  # rows that a column's width is taken from
 _TIPS = {
     "Object": "The object's number, which is its value in the layer of objects.",
