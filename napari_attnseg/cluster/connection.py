@@ -115,7 +115,8 @@ def _require_same_version(client: Client) -> None:
     own = version(PACKAGE)
     # a function of Python's own, for a worker without this program knows no other
     for worker, found in client.run(metadata.version, PACKAGE, on_error="return").items():
-        if found != own:
+        is_gone = isinstance(found, Exception) and not isinstance(found, metadata.PackageNotFoundError)
+        if found != own and not is_gone:
             has = f"has version {found}" if isinstance(found, str) else "does not have this program"
             raise ClusterError(
                 f"The worker {worker} {has}, and this is version {own} of {PACKAGE}; install the same version on all."

@@ -148,7 +148,10 @@ def _separated(
 
 def _height(mask: Array, probability: Array | None, lengths: tuple[float, ...], smoothing: float) -> Array:
     """Return how thick an object is at each pixel, times how probable it is; smoothed, float64."""
-    height = ndimage.distance_transform_edt(mask, sampling=lengths)
+    if mask.all():  # without a border all is as thick as the image; scipy would count from its upper left corner
+        height = np.full(mask.shape, min(n * length for n, length in zip(mask.shape, lengths, strict=True)) / 2)
+    else:
+        height = ndimage.distance_transform_edt(mask, sampling=lengths)
     if probability is not None:
         height *= probability.astype(np.float64)
     if smoothing > 0:

@@ -122,3 +122,15 @@ def test_it_stops_between_its_steps() -> None:
     with pytest.raises(Stopped):
         separate(two_discs(10, 15, 0.2), should_stop=should_stop)
     assert len(asked) == 4
+
+
+def test_where_all_is_object_the_probability_alone_decides() -> None:
+    rows, columns = np.indices((60, 80))
+    probability = np.maximum(*(np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 400) for y, x in ((20, 18), (40, 60))))
+    whole = np.ones((60, 80), np.uint8)
+    sizes = []
+    for turned in (probability, probability[::-1], probability[:, ::-1]):
+        found = separate(whole, {1: turned})
+        assert found.count == 2
+        sizes.append(np.bincount(found.labels.ravel())[1:].min())
+    assert max(sizes) - min(sizes) <= 2, "cut at the same place, whichever way it is turned"
