@@ -135,7 +135,7 @@ def _ends(path: Path, suffix: str) -> bool:
 def _images_by_name(folder: Path, mask_suffix: str) -> dict[str, list[Path]]:
     found = defaultdict(list)
     for pair in find_pairs(folder, mask_suffix).pairs:
-        found[pair.name].append(pair.image)
+        found[pair.name.casefold()].append(pair.image)
     return found
 
 
@@ -160,7 +160,7 @@ def _source(
     if images is None:
         image = beside[labels.parent].get(stem.casefold())
     else:
-        image = _image_below(images, labels, stem, data, known.get(stem, []))
+        image = _image_below(images, labels, stem, data, known.get(stem.casefold(), []))
     probability = output_path(labels.with_name(stem + extension_of(labels)), PROBABILITY, labels.parent)
     has_probability = suffix == PREDICTION and probability.is_file()
     return Source(labels, image, probability if has_probability else None, stem)
