@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_attnseg.viewer.object_sources import Kind
+from napari_attnseg.viewer.object_sources import Kind, is_numbered
 from napari_attnseg.viewer.object_work import Found, State
 from napari_attnseg.viewer.objects_layer import ObjectsLayer
 
@@ -46,7 +46,8 @@ class ObjectChanges:
             return ". The objects have been corrected since: press 'Measure'."
         revision = self._revision(found.image)
         if found.state.of_mask and revision is not None and found.state.revision != revision:
-            return ". The mask has changed since: press 'Separate objects'."
+            button = "Measure" if is_numbered(self._session, "mask") else "Separate objects"
+            return f". The mask has changed since: press '{button}'."
         return ""
 
     def is_corrected(self, found: Found | None) -> bool:

@@ -191,8 +191,10 @@ class ObjectsDock(QWidget):
             self._start(self.options.value(), fresh=True)
 
     def measure(self) -> None:
-        """Measure what is in the layer of objects, else what is connected, in the background."""
-        self._start(self.options.value().model_copy(update={"split": False}), fresh=False)
+        """Measure what is in the layer of objects, else what is numbered or connected, in the background."""
+        # a mask that numbers its objects may itself have been painted on since they were put into the layer
+        again = is_numbered(self.session, self.kind) and not self._changes.is_corrected(self.found)
+        self._start(self.options.value().model_copy(update={"split": False}), fresh=again)
 
     def _start(self, settings: ObjectSettings, *, fresh: bool) -> None:
         image, kind = self._image, self.kind

@@ -197,6 +197,26 @@ def _a_change_of_the_mask_is_told(dock: ObjectsDock, qtbot: Any) -> None:
     assert "since" not in dock.progress.line.text()
 
 
+def test_a_mask_that_numbers_its_objects_is_measured_as_it_is_now(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    folder = touching(tmp_path / "cells")
+    for number in range(2):
+        labels = np.zeros((64, 96), np.uint16)
+        for place in range(40):
+            labels[10:20, 2 * place] = 100 + 50 * number + place
+        tifffile.imwrite(folder / f"cells{number}_MASK.tif", labels)
+    dock = with_objects(viewer, qtbot, folder)
+    assert not dock.separate_button.isEnabled()
+    pressed(dock, qtbot, dock.measure_button)
+    assert dock.table.rowCount() == 40
+    assert dock.table.row_of(100) is not None, "numbers stay"
+    mask = dock.session.mask
+    mask.apply({(): np.where(mask.editing.labels == 100, 0, mask.editing.labels)})
+    assert "mask has changed since: press 'Measure'" in dock.progress.line.text()
+    pressed(dock, qtbot, dock.measure_button)
+    assert dock.table.row_of(100) is None
+    assert dock.table.rowCount() == 39
+
+
 def test_a_volume_is_measured_through_its_planes(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
     dock = with_objects(viewer, qtbot, touching(tmp_path / "cells", 1, planes=4))
     assert dock.options.stack_box.isVisibleTo(dock.options)
