@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,12 +77,16 @@ def run(options: argparse.Namespace) -> int:
     outcome = _Outcome()
     with stop_on_interrupt() as interrupt, shown("Finding objects") as on_event:
         work = _work(options, given, out, on_event)
+        is_new = not out.exists()
         _make_folder(out)
         before = [name for name in TABLES if (out / name).exists()]
         try:
             _do(work, outcome, on_event, interrupt)
         finally:  # also where the disk is full, or Ctrl-C came twice: what is done stays known
             _write_tables(out, outcome)
+            if is_new and not outcome.tables:
+                with contextlib.suppress(OSError):  # it may hold something by now
+                    out.rmdir()
         if before and outcome.tables:
             on_event(Notice(f"{' and '.join(before)} of an earlier call were replaced in {out}."))
         if outcome.uncalibrated:

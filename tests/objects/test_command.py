@@ -166,6 +166,7 @@ def test_bad_input_gets_a_sentence(tmp_path: Path, run: Run) -> None:
     refused(run(folder, "--out", tmp_path / "file"), "cannot be made")
     tifffile.imwrite(tmp_path / "plain_MASK.tif", np.full((9, 9), 255, np.uint8))
     refused(run(tmp_path / "plain_MASK.tif", "--unit", "physical"), "how large a pixel")
+    assert not (tmp_path / "attnseg_objects").exists(), "no empty folder is left"
 
 
 def test_one_bad_file_does_not_stop_the_others(tmp_path: Path, run: Run) -> None:
