@@ -1,0 +1,1 @@
+"""Ours and the peers, each as a worker process that takes orders over its standard input."""
