@@ -18,7 +18,7 @@ from benchmarks.peers.message import Channel
 from benchmarks.tables import note
 
 _ROOT = Path(__file__).resolve().parents[2]
-_LAST_LINES = 5
+_LAST_LINES = 2
 
 
 class PeerFailed(Exception):
@@ -95,7 +95,7 @@ class Worker:
         if code == -9:
             return "it was killed, most likely because the memory was not enough"
         self._errors.seek(0)
-        said = " / ".join(self._errors.read().splitlines()[-_LAST_LINES:])
+        said = " / ".join(self._errors.read().splitlines()[-_LAST_LINES:]).rstrip(".")
         return f"it ended with code {code}: {said}"
 
 
