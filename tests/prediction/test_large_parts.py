@@ -13,7 +13,7 @@ import pytest
 import tifffile
 import torch
 
-from benchmarks.large import seams, step_ratio
+from benchmarks.quality.seams import seams, step_ratio
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.lazy import opened_pixels
 from napari_attnseg.data.normalise import channel_range

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.viewer_window import Annotating, wave
+from benchmarks.viewer.window import Annotating, wave
 
 Found = dict[str, Any]
 STROKES, MOVES = 8, 30

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from benchmarks.asked import Asked
+from benchmarks.tables import row
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_image
 from napari_attnseg.warm import Predicted, PredictionFailed, PredictRequest, Reply, WarmPredictor
@@ -18,28 +20,19 @@ from napari_attnseg.warm import Predicted, PredictionFailed, PredictRequest, Rep
 SIDE = 512
 
 
-def measure(model: Path, data: Path, rounds: int) -> None:
-    """Print what was measured as rows of a table.
-
-    Parameters
-    ----------
-    model
-        A model file.
-    data
-        A folder of images such as the model was trained on; they are repeated until they fill 512 x 512 pixels.
-    rounds
-        How many processes are started, and how many more predictions are made in the last one.
-    """
+def print_rows(asked: Asked) -> None:
+    """Print the rows: the images are such as the model knows, repeated until they fill 512 x 512 pixels."""
+    rounds = asked.rounds
     with tempfile.TemporaryDirectory() as name:
-        images = [_of_size(pair.image, Path(name)) for pair in find_pairs(data).pairs[: max(rounds, 2)]]
+        images = [_of_size(pair.image, Path(name)) for pair in find_pairs(asked.train).pairs[: max(rounds, 2)]]
         firsts, later = [], []
         for number in range(rounds):
-            first, *others = _wait_for(model, images, 1 if number < rounds - 1 else rounds + 1)
+            first, *others = _wait_for(asked.model, images, 1 if number < rounds - 1 else rounds + 1)
             firsts.append(first)
             later += others
     what = f"{SIDE} x {SIDE} with attention and uncertainty"
-    print(f"| first prediction, {what}, the process started for it | {_figures(firsts)} |")
-    print(f"| each further one | {_figures(later)} |")
+    row(f"first prediction, {what}, the process started for it", *_figures(firsts))
+    row("second and each further one", *_figures(later))
 
 
 def _wait_for(model: Path, images: list[Path], count: int) -> list[float]:
@@ -70,5 +63,5 @@ def _of_size(path: Path, folder: Path) -> Path:
     return target
 
 
-def _figures(seconds: list[float]) -> str:
-    return f"median {statistics.median(seconds):.2f} s | {min(seconds):.2f} to {max(seconds):.2f} s"
+def _figures(seconds: list[float]) -> tuple[str, str]:
+    return f"{statistics.median(seconds):.2f} s", f"{max(seconds):.2f} s"

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import tifffile
 
+from benchmarks.asked import Asked
+from benchmarks.tables import columns, row, title
 from napari_attnseg.engine import fit
 from napari_attnseg.events import Event, Progress
 
 _SIDE, _IMAGES, _STEPS = 1024, 4, 10
 
 
-def measure(rounds: int) -> Iterator[tuple[str, float, float]]:
-    """Train in turns on images in memory and on images in files; yield what was measured, the median of the rounds.
-
-    Yields
-    ------
-    What the patches are of, the share of the time between two scorings in which they were waited for, and how many were
-    learnt a second.
-    """
+def measure(asked: Asked) -> None:
+    """Print the rows: trainings on images in memory and on images in files, in turns."""
+    title("Waiting for patches")
     with tempfile.TemporaryDirectory() as folder:
         _write_images(Path(folder) / "images")
         kinds = {"images in memory": None, "tiled files, nothing kept in memory": 0.0}
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
-        for number in range(rounds):
+        for number in range(asked.rounds):
             for name, memory in kinds.items():
                 run = Path(folder) / f"run{number}{memory}"
                 found[name].append(_trained(Path(folder) / "images", run, memory))
+    columns("patches of", "waited for, share of the time", "patches/s")
     for name, values in found.items():
-        yield name, median(one for one, _ in values), median(other for _, other in values)
+        row(name, f"{median(one for one, _ in values):.2%}", f"{median(other for _, other in values):.1f}")
 
 
 def _trained(images: Path, run: Path, memory: float | None) -> tuple[float, float]:

@@ -1,10 +1,9 @@
-"""`python -m benchmarks.viewer_parts PART FOLDER`: one measurement in a process of its own, printed as JSON."""
+"""`python -m benchmarks.viewer.parts PART FOLDER`: one measurement in a process of its own, printed as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -16,8 +15,10 @@ import numpy as np
 import tifffile
 from qtpy.QtWidgets import QWidget
 
-from benchmarks.viewer_learning import learning
-from benchmarks.viewer_window import Annotating, Window, wave
+from benchmarks.peak import peak_memory
+from benchmarks.viewer.learning import learning
+from benchmarks.viewer.side_by_side import side_by_side
+from benchmarks.viewer.window import Annotating, Window, wave
 
 Found = dict[str, Any]
 STROKES, MOVES = 5, 30
@@ -27,7 +28,7 @@ def main() -> None:
     """Measure the part that is named."""
     part, folder = sys.argv[1], Path(sys.argv[2])
     found = PARTS[part](folder)
-    found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    found["peak"] = peak_memory()
     print(json.dumps(found), flush=True)
     os._exit(0)  # taking the window down is not measured
 
@@ -151,7 +152,7 @@ def _leave(window: Annotating) -> None:
 
 
 PARTS: dict[str, Callable[[Path], Found]] = {
-    part.__name__: part for part in (dock, listing, leafing, brush, large, planes, learning)
+    part.__name__: part for part in (dock, listing, leafing, brush, large, planes, learning, side_by_side)
 }
 
 if __name__ == "__main__":

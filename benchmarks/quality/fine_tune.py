@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.asked import Asked
+from benchmarks.tables import columns, note, row, title
 from napari_attnseg import jobs
 from napari_attnseg.data.pairs import Pair, find_pairs
 from napari_attnseg.data.tiff import read_image
@@ -40,22 +42,35 @@ class Gain:
     old_after: float
 
 
-def measure(data: Path, model: Path | None, minutes: float) -> Gain:
+def measure(asked: Asked) -> None:
+    """Print the rows: trained on the old kind for the longest of the minutes, then fine-tuned on the new one."""
+    title("Fine-tuning on five images of a new kind")
+    if asked.data is None:
+        note("Give --data, a folder of nuclei of several kinds with train and val (or valid).")
+        return
+    gain = fine_tune(asked.train, asked.valid, asked.chosen_model, asked.minutes[-1])
+    soon = "never" if gain.seconds is None else f"after {gain.seconds:.0f} s"
+    columns("what", "before", "after")
+    row("F1 on the new kind", f"{gain.new_before:.3f}", f"{gain.new_after:.3f}")
+    row("F1 on the old kind", f"{gain.old_before:.3f}", f"{gain.old_after:.3f}")
+    note(f"Better on held-out images of the new kind {soon}; all took {gain.total_seconds:.0f} s.")
+
+
+def fine_tune(train: Path, measured: Path, model: Path | None, minutes: float) -> Gain:
     """Train on the old kind for `minutes` (or take `model`), fine-tune on the new one, and compare.
 
-    `data` has the folders `train` and `valid` (or `val`) of pairs of both kinds.
+    `train` and `measured` are folders of pairs of both kinds.
     """
-    measured = data / "valid" if (data / "valid").is_dir() else data / "val"
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        old = _copied(_of_kind(data / "train", "dark", OLD_IMAGES), root / "folder")
+        old = _copied(_of_kind(train, "dark", OLD_IMAGES), root / "folder")
         old_measured = _copied(_of_kind(measured, "dark", MEASURED_IMAGES), root / "old")
         new_measured = _copied(_of_kind(measured, "coloured", MEASURED_IMAGES), root / "new")
         if model is None:
             _follow(_train(root / "folder", root / "first", "--max-minutes", str(minutes)), root / "first", None)
             model = root / "first" / "best.safetensors"
-        new = _copied(_of_kind(data / "train", "coloured", NEW_IMAGES), root / "folder")
-        print(f"{len(old)} old and {len(new)} new images; {len(old_measured)} and {len(new_measured)} to measure on")
+        new = _copied(_of_kind(train, "coloured", NEW_IMAGES), root / "folder")
+        note(f"{len(old)} old and {len(new)} new images; {len(old_measured)} and {len(new_measured)} to measure on.")
         command = _train(root / "folder", root / "second", "--init", str(model), "--focus", *map(str, new))
         saved, total = _follow(command, root / "second", root / "kept")
         before = {kind: evaluate(model, root / kind).mean.f1 for kind in ("new", "old")}
@@ -84,7 +99,7 @@ def _follow(command: list[str], run: Path, keep: Path | None) -> tuple[list[tupl
                 shutil.copyfile(event.path, path)
                 saved.append((time.perf_counter() - began, path))
             if isinstance(event, Finished):
-                print(event.message.splitlines()[0])
+                note(event.message.splitlines()[0])
         time.sleep(0.05)
     return saved, time.perf_counter() - began
 

@@ -1,0 +1,1 @@
+"""How many images, or pixels, a second."""
