@@ -127,6 +127,8 @@ def _print_planes(folder: Path) -> None:
 def run_part(part: str, images: Path, scratch: Path) -> dict[str, Any]:
     """Measure one part; compiled files are kept, as they are for an installed plugin.
 
+    Each has a user folder of its own: strokes that one leaves unsaved would be offered to the next, in a dialog.
+
     Raises
     ------
     subprocess.CalledProcessError
