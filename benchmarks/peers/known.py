@@ -30,7 +30,7 @@ FOREST = Kind("forest", "random forest on pixel features", "benchmarks.peers.for
 NETWORKS = (MONAI, SMP, NIBLIC)
 LEARNERS = (
     replace(MONAI, title=f"{MONAI.title}, 32 to 512"),
-    replace(MONAI, name="monai-narrow", title=f"{MONAI.title}, 16 to 256 as ours here", fixed={"widths": NARROW}),
+    replace(MONAI, name="monai-narrow", title=f"{MONAI.title}, 16 to 256", fixed={"widths": NARROW}),
     SMP,
     NIBLIC,
     FOREST,

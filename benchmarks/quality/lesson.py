@@ -35,6 +35,8 @@ class Lesson:
 
     folder: Path
     channels: int
+    widths: tuple[int, ...]
+    """Of the network that our training takes on this machine."""
     learnt: int
     """How many images are learnt from."""
     truths: dict[str, NDArray[np.uint8]]
@@ -65,7 +67,8 @@ def write_lesson(train: Path, valid: Path, folder: Path, batches: int) -> Lesson
     for number, image in enumerate(images):
         _save(folder, f"{number:04d}.npy", image)
     _write_patches(folder, plan, images, batches)
-    return Lesson(folder, channels, len(images), dict(_scored(plan, valid, folder / "score")))
+    widths, truths = plan.settings.model.levels, dict(_scored(plan, valid, folder / "score"))
+    return Lesson(folder, channels, widths, len(images), truths)
 
 
 def _save(folder: Path, name: str, image: LoadedImage) -> None:

@@ -36,7 +36,7 @@ def measure(asked: Asked) -> None:
         note(f"Learnt from: {lesson.learnt} images; mean F1 on {len(lesson.truths)} others, {asked.valid.name}.")
         columns("who", *(f"{minutes:g} min" for minutes in asked.minutes))
         ours = {minutes: _our_f1(asked, minutes, folder) for minutes in asked.minutes}
-        _print(OURS.title + " (`train --max-minutes`)", ours)
+        _print(f"{OURS.title}, {lesson.widths[0]} to {lesson.widths[-1]} (`train --max-minutes`)", ours)
         others = []
         for kind in compared(asked, LEARNERS):
             sizes = {"widths": WIDTHS, "channels": lesson.channels}
