@@ -13,6 +13,8 @@ from benchmarks.tables import against, columns, note, row, title
 from benchmarks.viewer import data as make
 from benchmarks.viewer.measure import LEARNT, can_open_windows, run_part
 
+_SIGNALS = 128
+"""What a shell adds to the number of the signal that ended a program."""
 _NAMES = {
     "child": "the training runs in a child, as the Train dock has it",
     "thread": "the same training runs in a `thread_worker` of the viewer",
@@ -31,7 +33,9 @@ def measure(asked: Asked) -> None:
         try:
             found = run_part("side_by_side", folder, Path(name))
         except subprocess.CalledProcessError as failed:
-            note(f"The viewer with a training in one of its threads ended with code {failed.returncode}.")
+            crashed = failed.returncode < 0 or failed.returncode > _SIGNALS
+            what = "crashed" if crashed else "failed"
+            note(f"The viewer with a training in one of its threads {what} (code {failed.returncode}).")
             return
     columns("while", "median", "99 of 100 are below", "median of the thread / of the child")
     halves = {name: np.percentile(found[name], [50, 99]) for name in _NAMES}

@@ -11,10 +11,12 @@ from napari.qt.threading import thread_worker
 
 from benchmarks.viewer.window import Annotating, wave
 from napari_attnseg.events import Event, Progress
+from napari_attnseg.viewer.training_run import TrainingRun
 
 Found = dict[str, Any]
 STROKES, MOVES = 8, 30
 _WARMED_UP = 8.0  # seconds of training before anything is measured
+_STARTED = 600.0  # seconds within which a training begins, on a machine that is busy
 _SETTLED = 1.5  # seconds after pausing and going on
 
 
@@ -27,20 +29,28 @@ def side_by_side(folder: Path) -> Found:
     window.rest(5)  # the folder is checked, the device described
     run = train.training.run
     train.train_button.click()
-    window.until(lambda: train.progress.line.text().count("batch"))
-    window.rest(_WARMED_UP)
-    run.pause()
-    window.until(lambda: run.state == "paused")
-    thread = InThread(folder, folder.parent / f"{folder.name}-run")
-    window.until(lambda: thread.steps)
-    window.rest(_WARMED_UP)
-    thread.pause()
-    found = _strokes(window, {"child": (run.go_on, run.pause), "thread": (thread.go_on, thread.pause)})
-    thread.stop()
-    train.progress.stop_button.click()
-    window.until(lambda: not run.is_active and thread.has_ended)
-    window.session.close()
-    return found
+    try:
+        window.until(lambda: train.progress.line.text().count("batch"), _STARTED)
+        window.rest(_WARMED_UP)
+        run.pause()
+        window.until(lambda: run.state == "paused")
+        return _beside_a_thread(window, run, InThread(folder, folder.parent / f"{folder.name}-run"))
+    finally:
+        run.stop()
+        window.until(lambda: not run.is_active)
+        window.session.close()
+
+
+def _beside_a_thread(window: Annotating, run: TrainingRun, thread: InThread) -> Found:
+    """Measure, with the training of the dock at rest at first."""
+    try:
+        window.until(lambda: thread.steps, _STARTED)
+        window.rest(_WARMED_UP)
+        thread.pause()
+        return _strokes(window, {"child": (run.go_on, run.pause), "thread": (thread.go_on, thread.pause)})
+    finally:
+        thread.stop()
+        window.until(lambda: thread.has_ended)
 
 
 class InThread:
