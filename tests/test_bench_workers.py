@@ -47,9 +47,7 @@ def test_a_worker_that_dies(worker: Worker) -> None:
 
 def test_a_worker_that_is_killed_for_its_memory(worker: Worker) -> None:
     worker.ask("train", steps=1)
-    process = psutil.Process(worker.pid)
-    process.kill()
-    process.wait()
+    psutil.Process(worker.pid).kill()
     with pytest.raises(PeerFailed, match="killed, most likely because the memory"):
         worker.ask("train", steps=1)
 
