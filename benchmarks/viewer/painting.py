@@ -27,7 +27,7 @@ def measure(asked: Asked) -> None:
     title("A move of the brush while a model learns")
     if not can_open_windows():
         return
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:  # a crash leaves a training that writes
         folder = Path(name) / "learn"
         make.folder_of(asked.data, folder, LEARNT)
         try:
