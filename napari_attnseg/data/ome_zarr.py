@@ -5,6 +5,7 @@ Axes are always in the order T, C, Z, Y, X, as far as an image has them; that is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,8 +19,10 @@ from napari_attnseg.data.pyramid import LARGEST_WITHOUT_OVERVIEW
 from napari_attnseg.data.spacing import MICROMETRE
 
 CHUNK = 512
+NOTE = "napari_attnseg"
+"""Name of the attribute of an image that says what it was made of."""
 _COARSEST = 1024
-_UNITS = {MICROMETRE: "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter", "inch": "inch"}
+UNITS = {MICROMETRE: "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter", "inch": "inch"}
 _TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
 Array = np.ndarray[Any, Any]
@@ -76,8 +79,8 @@ class Layout:
         return shapes
 
 
-def make_levels(folder: Path, layout: Layout) -> None:
-    """Make an empty multiscale image in `folder`, all levels 0."""
+def make_levels(folder: Path, layout: Layout, note: dict[str, Any] | None = None) -> None:
+    """Make an empty multiscale image in `folder`, all levels 0, with a note on what it is made of."""
     import zarr  # slow to import, and needed for large images only
     from zarr.codecs import BloscCodec, BloscShuffle
 
@@ -95,7 +98,7 @@ def make_levels(folder: Path, layout: Layout) -> None:
             fill_value=0,
             dimension_names=[axis.lower() for axis in layout.axes],
         )
-    group.attrs["ome"] = _metadata(layout)
+    group.attrs.update({"ome": _metadata(layout)} | ({NOTE: note} if note else {}))
 
 
 def open_levels(folder: Path, *, writable: bool = False) -> list[Any]:
@@ -113,6 +116,19 @@ def open_levels(folder: Path, *, writable: bool = False) -> list[Any]:
     return [group[dataset["path"]] for dataset in found["multiscales"][0]["datasets"]]
 
 
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Return what a multiscale image says of its axes and levels.
+
+    Raises
+    ------
+    OSError, KeyError, ValueError
+        There is no such image.
+    """
+    values = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = values["attributes"]["ome"]["multiscales"][0]
+    return found
+
+
 def fill_levels(levels: list[Any], layout: Layout, *, mean: bool) -> Iterator[float]:
     """Fill the coarser levels from the finest one, block by block; yield the share that is done.
 
@@ -121,26 +137,39 @@ def fill_levels(levels: list[Any], layout: Layout, *, mean: bool) -> Iterator[fl
     mean
         Whether four pixels become their mean, which real numbers want; else the first of them, which labels want.
     """
-    total = sum(_blocks(level.shape) for level in levels[1:])
+    total = sum(len(list(layout.places())) * len(list(_blocks(level.shape))) for level in levels[1:])
     done = 0
     for finer, coarser in pairwise(levels):
-        height, width = coarser.shape[-2:]
         for place in layout.places():
-            for top in range(0, height, CHUNK):
-                for left in range(0, width, CHUNK):
-                    rows, columns = slice(top, min(top + CHUNK, height)), slice(left, min(left + CHUNK, width))
-                    fine = np.asarray(
-                        finer[
-                            (*place, slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop))
-                        ]
-                    )
-                    coarser[(*place, rows, columns)] = _halved(fine) if mean else fine[::2, ::2]
-                    done += 1
-                    yield done / total
+            for block in _blocks(coarser.shape):
+                _fill_block(finer, coarser, place, block, mean=mean)
+                done += 1
+                yield done / total
 
 
-def _blocks(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape[:-2], dtype=np.int64)) * -(-shape[-2] // CHUNK) * -(-shape[-1] // CHUNK)
+def fill_rows(levels: list[Any], layout: Layout, plane: int, rows: slice, *, mean: bool) -> None:
+    """Fill of the coarser levels what depends on some rows of a plane of the finest one; see `fill_levels`."""
+    for finer, coarser in pairwise(levels):
+        rows = slice(rows.start // 2, min(-(-rows.stop // 2), coarser.shape[-2]))
+        for channel in range(layout.channels):
+            for block in _blocks(coarser.shape, rows):
+                _fill_block(finer, coarser, layout.place(plane, channel), block, mean=mean)
+
+
+def _blocks(shape: tuple[int, ...], rows: slice | None = None) -> Iterator[tuple[slice, slice]]:
+    """Yield rows and columns of the chunks of a plane, cut to some of its rows."""
+    height, width = shape[-2:]
+    first, last = (rows.start, rows.stop) if rows is not None else (0, height)
+    for top in range(first - first % CHUNK, last, CHUNK):
+        for left in range(0, width, CHUNK):
+            yield slice(max(top, first), min(top + CHUNK, last)), slice(left, min(left + CHUNK, width))
+
+
+def _fill_block(finer: Any, coarser: Any, place: tuple[int, ...], block: tuple[slice, slice], *, mean: bool) -> None:
+    rows, columns = block
+    source = (*place, slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop))
+    fine = np.asarray(finer[source])
+    coarser[(*place, rows, columns)] = _halved(fine) if mean else fine[::2, ::2]
 
 
 def _halved(fine: Array) -> Array:
@@ -161,8 +190,8 @@ def _metadata(layout: Layout) -> dict[str, Any]:
         described = {"name": axis.lower(), "type": _TYPES[axis]}
         if axis == "T" and spacing.frame_interval:
             described["unit"] = "second"
-        elif _TYPES[axis] == "space" and spacing.pixel_size and spacing.unit in _UNITS:
-            described["unit"] = _UNITS[spacing.unit]
+        elif _TYPES[axis] == "space" and spacing.pixel_size and spacing.unit in UNITS:
+            described["unit"] = UNITS[spacing.unit]
         axes.append(described)
     datasets = []
     for number in range(len(layout.level_shapes)):

@@ -78,19 +78,21 @@ def finish(
         rows = store.progress.rows
         on_progress(LargeProgress(path, store.folder, stage, share, rows, rows))
 
-    _tidy(predictor, store, layouts[PREDICTION], lambda share: tell("objects", share))
+    tidied = _tidy(predictor, store, layouts[PREDICTION], lambda share: tell("objects", share))
     as_tiff = predictor.settings.format == "tiff"
-    parts = len(layouts) * (1 + as_tiff)
+    parts = tidied + len(layouts) * as_tiff
     written = []
 
     def tell_file(number: int, share: float) -> None:
         tell("files", (number + share) / parts)
 
-    for number, (kind, layout) in enumerate(layouts.items()):
+    if tidied:  # all other coarser levels have grown with the finest one
         with keeping(store.folder):
-            for share in fill_levels(store.levels(kind), layout, mean=kind != PREDICTION):
-                tell_file(number, share)
-    for number, (kind, layout) in enumerate(layouts.items(), start=len(layouts)):
+            for share in fill_levels(store.levels(PREDICTION), layouts[PREDICTION], mean=False):
+                tell_file(0, share)
+    tell("files", 0.0 if as_tiff else 1.0)
+    for number, (kind, layout) in enumerate(layouts.items(), start=tidied):
+        store.note_gaps(kind)
         if as_tiff:
             target = output_path(path, kind, folder)
             write_pyramid(target, store.levels(kind), layout, partial(tell_file, number))
@@ -104,11 +106,11 @@ def finish(
     return written
 
 
-def _tidy(predictor: Predictor, store: WorkingStore, layout: Layout, on_share: Callable[[float], None]) -> None:
-    """Drop small objects and fill holes, plane by plane; gaps stay gaps."""
+def _tidy(predictor: Predictor, store: WorkingStore, layout: Layout, on_share: Callable[[float], None]) -> bool:
+    """Drop small objects and fill holes, plane by plane, if that is asked for; gaps stay gaps."""
     settings = predictor.settings
     if settings.min_size <= 1 and not settings.fill_holes:
-        return
+        return False
     from napari_attnseg.prediction.tidy_strips import Mask, tidy_strips  # half a second of imports
 
     values = [int(value) for value in values_of_new_mask(predictor.convention)[1:]]
@@ -123,6 +125,7 @@ def _tidy(predictor: Predictor, store: WorkingStore, layout: Layout, on_share: C
             tidy_strips(mask, values, min_size=settings.min_size, fill_holes=settings.fill_holes, on_strip=on_strip)
     for gap in store.progress.damages:
         store.put(PREDICTION, gap.plane, 0, gap.rows, gap.columns, np.uint8(0))
+    return True
 
 
 def _put_in_place(made: Path, target: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from napari_attnseg.data.lazy import MOST_BYTES_AT_ONCE, is_large
 from napari_attnseg.data.loading import network_channels, require_channels, with_network_channels
 from napari_attnseg.data.normalise import channel_range, scale
 from napari_attnseg.data.tiff import ImageInfo, read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
+from napari_attnseg.prediction.room import free_memory
 from napari_attnseg.settings import DataSettings
 
 MOST_PIXELS = 100_000_000
@@ -158,7 +158,7 @@ def require_room(info: ImageInfo, data: DataSettings, height: int, width: int, o
     stored = info.height * info.width * info.channels * np.dtype(info.dtype).itemsize
     # scaled and padded, the sum and its weight, what is written, and the uncertainty's steps
     needed = 2 * stored + pixels * (8 * channels + 8 * outputs + 24)
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if needed > free:
         raise DataError(
             f"{info.path.name} needs about {needed / 2**30:.1f} GB of memory to be predicted at once, and "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +22,9 @@ from napari_attnseg.models.fold import folded
 from napari_attnseg.models.model_card import ModelCard
 from napari_attnseg.models.model_file import load_model
 from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
+from napari_attnseg.prediction.from_card import convention_of, data_of, gate_names, probability_names
 from napari_attnseg.prediction.labels import to_labels
-from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, gates_of
+from napari_attnseg.prediction.tiling import FloatArray, PlaneResult
 from napari_attnseg.settings import DataSettings, PredictionSettings
 from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_TILE_SIZE
 
@@ -78,10 +79,7 @@ class Predictor:
     @property
     def convention(self) -> MaskConvention:
         """How predictions are written: as the masks that the model learnt from, objects not counted one by one."""
-        convention = self.card.convention
-        if convention.kind == "instances":
-            return replace(convention, kind="binary", values={0: 0, 255: 1})
-        return convention
+        return convention_of(self.card)
 
     @property
     def has_attention(self) -> bool:
@@ -192,23 +190,16 @@ class Predictor:
     @property
     def probability_names(self) -> tuple[str, ...]:
         """A name for each class that has a probability."""
-        names = self.convention.class_names
-        return names if self.card.model.classes > 1 else names[1:]
+        return probability_names(self.card)
 
     @property
     def gate_names(self) -> tuple[str, ...]:
         """A name for each attention gate, deepest first."""
-        return tuple(f"gate {level}" for level in range(gates_of(self.model), 0, -1))
+        return gate_names(self.card)
 
     def _data(self) -> DataSettings:
         """Return how images are read and scaled: as for training, save for what the settings say."""
-        asked = self.settings.channels
-        return self.card.data.model_copy(
-            update={
-                "axes": self.settings.axes or self.card.data.axes,
-                "channels": asked if asked != "as-is" else self.card.data.channels,
-            }
-        )
+        return data_of(self.card, axes=self.settings.axes, channels=self.settings.channels)
 
     def _tidied(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         settings = self.settings

@@ -12,21 +12,22 @@ from pathlib import Path
 
 from napari_attnseg.data.lazy import opened_pixels
 from napari_attnseg.data.loading import require_channels
-from napari_attnseg.data.masks import values_of_new_mask
 from napari_attnseg.data.ome_zarr import Layout
-from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY
+from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.data.tiff import ImageInfo
 from napari_attnseg.errors import DataError
+from napari_attnseg.prediction.claim import claimed
 from napari_attnseg.prediction.finishing import LargeProgress, finish
+from napari_attnseg.prediction.from_card import layouts_of
 from napari_attnseg.prediction.grid import axes_of
+from napari_attnseg.prediction.origin import Origin, state_of
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.tile_input import TileInput
 from napari_attnseg.prediction.tile_rows import TileRows, TileTooLarge
-from napari_attnseg.prediction.tiling import gates_of
 from napari_attnseg.prediction.tuning import found_tiling
 from napari_attnseg.prediction.working_store import Progress, WorkingStore, remove, require_disk, store_folder
 
-_NOT_IN_KEY = {"device", "batch_size", "tile_by_tile"}
+_NOT_IN_KEY = {"device", "batch_size", "tile_by_tile", "format"}
 
 
 class _ImageChanged(DataError):
@@ -60,20 +61,22 @@ def predict_streamed(
         The image does not fit the model, was changed while it was read, or has parts that cannot be decoded; in the
         last case the rest was predicted and written, and the parts are 0 in the mask and NaN in the probability.
     SaveError
-        The disk is too small or full.
+        The disk is too small or full, or another process predicts the same image into the same folder.
     Stopped
         `should_stop` returned True.
     """
-    fresh = False
-    while True:
-        try:
-            store, info = _predict_rows(predictor, path, folder, fresh, on_progress, should_stop)
-        except TileTooLarge:
-            fresh = True
-            continue
-        written = finish(predictor, store, _layouts(predictor, info), path, folder, on_progress, should_stop)
-        _report(path, store.progress)
-        return written
+    lock = folder / f".{stem_of(path)}{PREDICTION}.lock"
+    with claimed(lock, f"{path.name} is being predicted into {folder}"):
+        fresh = False
+        while True:
+            try:
+                store, layouts = _predict_rows(predictor, path, folder, fresh, on_progress, should_stop)
+            except TileTooLarge:
+                fresh = True
+                continue
+            written = finish(predictor, store, layouts, path, folder, on_progress, should_stop)
+            _report(path, store.progress)
+            return written
 
 
 def _predict_rows(
@@ -83,20 +86,20 @@ def _predict_rows(
     fresh: bool,
     on_progress: Callable[[LargeProgress], None],
     should_stop: Callable[[], bool],
-) -> tuple[WorkingStore, ImageInfo]:
-    """Fill the finest level of the working store, from the first missing row of tiles on."""
-    state = _state(path)
+) -> tuple[WorkingStore, dict[str, Layout]]:
+    """Fill the working store, from the first missing row of tiles on."""
+    origin = Origin.of(predictor.path, path, predictor.settings)
     with opened_pixels(path, predictor.data.axes) as (info, pixels):
         require_channels(info, predictor.data, predictor.card.model.in_channels)
-        layouts = _layouts(predictor, info)
-        store = _store(predictor, info, layouts, folder, _key(predictor, path, state), fresh)
+        layouts = layouts_of(predictor.card, predictor.settings, info)
+        store = _store(predictor, info, layouts, folder, origin, fresh)
         source = TileInput(info, pixels, predictor.data)
         source.damages |= {(one.plane, one.top, one.left): one for one in store.progress.damages}
 
         progress = store.progress
 
         def tell(stage: str, share: float, rows_done: int = 0) -> None:
-            _require_unchanged(path, state)
+            _require_unchanged(path, origin.state)
             on_progress(LargeProgress(path, store.folder, stage, share, rows_done, progress.rows))
 
         def on_row(rows_done: int) -> None:
@@ -114,25 +117,15 @@ def _predict_rows(
         except _ImageChanged:
             remove(store.folder)
             raise
-        return store, info
-
-
-def _layouts(predictor: Predictor, info: ImageInfo) -> dict[str, Layout]:
-    """Return what is written of an image, by the suffix of its name."""
-    layouts = {PREDICTION: Layout(info, str(values_of_new_mask(predictor.convention).dtype))}
-    if predictor.settings.probability:
-        layouts[PROBABILITY] = Layout(info, "float32", predictor.probability_names)
-    if predictor.settings.attention and gates_of(predictor.model):
-        layouts[ATTENTION] = Layout(info, "float32", predictor.gate_names)
-    return layouts
+        return store, layouts
 
 
 def _store(
-    predictor: Predictor, info: ImageInfo, layouts: dict[str, Layout], folder: Path, key: str, fresh: bool
+    predictor: Predictor, info: ImageInfo, layouts: dict[str, Layout], folder: Path, origin: Origin, fresh: bool
 ) -> WorkingStore:
     """Return the working store that is there, or a new one where there is none that belongs to this."""
     settings, tiling = predictor.settings, predictor.tiling
-    place = store_folder(info.path, folder)
+    place, key = store_folder(info.path, folder), _key(predictor, origin)
     found = None if fresh else WorkingStore.found(place, layouts, key)
     if not fresh:
         asked = found.progress.tile_size if found else settings.tile_size
@@ -152,28 +145,20 @@ def _store(
     if found is not None:
         return found
     down, _ = axes_of(info.height, info.width, tiling.tile_size, tiling.overlap, predictor.model.divisor)
-    return WorkingStore.begun(place, layouts, Progress(key, tiling.tile_size, len(down.starts) * info.n_planes))
+    progress = Progress(key, tiling.tile_size, len(down.starts) * info.n_planes)
+    return WorkingStore.begun(place, layouts, progress, origin.to_json())
 
 
-def _key(predictor: Predictor, path: Path, state: tuple[int, int]) -> str:
+def _key(predictor: Predictor, origin: Origin) -> str:
     """Tell a prediction from those with another model, other settings or another image."""
     settings = predictor.settings.model_dump_json(exclude=_NOT_IN_KEY)
-    described = (settings, predictor.data.model_dump_json(), str(predictor.compute.dtype), path.name, *state)
-    with predictor.path.open("rb") as file:
-        model = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(repr((model, *described)).encode()).hexdigest()
-
-
-def _state(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read any more ({error.strerror}).") from error
-    return status.st_size, status.st_mtime_ns
+    number_type = str(predictor.compute.dtype)
+    described = (origin.digest, settings, predictor.data.model_dump_json(), number_type, origin.image, *origin.state)
+    return hashlib.sha256(repr(described).encode()).hexdigest()
 
 
 def _require_unchanged(path: Path, state: tuple[int, int]) -> None:
-    if _state(path) != state:
+    if state_of(path) != state:
         raise _ImageChanged(f"{path.name} was changed while it was being predicted; predict it again ({path}).")
 
 

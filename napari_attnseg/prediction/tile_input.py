@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -170,20 +169,6 @@ class TileInput:
     def _release(self) -> None:
         if isinstance(self._pixels, Pixels):
             self._pixels.release()
-
-
-def memory_needed(info: ImageInfo, data: DataSettings, outputs: int) -> int:
-    """Return about how many bytes it takes to predict an image in memory, all planes with all that is kept of them.
-
-    Parameters
-    ----------
-    outputs
-        Channels that are kept of each plane: those of probability and attention; at least one is needed to compute.
-    """
-    stored = prod(info.shape) * np.dtype(info.dtype).itemsize
-    pixels = info.height * info.width
-    scaled = 4 * network_channels(info, data) * info.n_planes
-    return ceil(2 * stored + pixels * (scaled + (4 * outputs + 2) * info.n_planes + 12 * max(outputs, 1)))
 
 
 def _in_threads(action: Callable[..., None], arguments: Sequence[tuple[int, ...]]) -> Iterator[int]:

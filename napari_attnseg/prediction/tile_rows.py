@@ -105,7 +105,10 @@ class TileRows:
                 self._put(plane, part, values)
         if not is_new or columns[-1] + 1 < len(self._across.starts):
             return 0
-        progress = self._store.progress
+        progress, height = self._store.progress, self._source.info.height
+        finished = slice(self._down.starts[row], min(self._down.final_until(row), height))
+        self._store.finish_rows(plane, finished)
+        progress.lines_done = finished.stop
         progress.rows_done = plane * len(self._down.starts) + row + 1
         progress.damages = list(self._source.damages.values())
         self._store.save()

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
-from napari_attnseg.data.tiff import ImageInfo, read_image, read_info
+from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.prediction.finishing import LargeProgress
+from napari_attnseg.prediction.from_card import outputs_of
 from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.room import has_room
 from napari_attnseg.prediction.streaming import predict_streamed
-from napari_attnseg.prediction.tile_input import memory_needed
-from napari_attnseg.prediction.tiling import gates_of
 
 OnProgress = Callable[[float, LargeProgress | None], None]
 
@@ -71,11 +69,6 @@ def is_predicted_tile_by_tile(predictor: Predictor, path: Path) -> bool:
     settings = predictor.settings
     if settings.format != "tiff" or settings.tile_by_tile == "always":
         return True
-    return settings.tile_by_tile == "auto" and not _has_room(predictor, read_info(path, predictor.data.axes))
-
-
-def _has_room(predictor: Predictor, info: ImageInfo) -> bool:
-    """Whether half of the memory that is free is enough."""
-    settings = predictor.settings
-    outputs = predictor.card.model.classes + gates_of(predictor.model) * settings.attention
-    return 2 * memory_needed(info, predictor.data, outputs) < psutil.virtual_memory().available
+    if settings.tile_by_tile == "never":
+        return False
+    return not has_room(read_info(path, predictor.data.axes), predictor.data, outputs_of(predictor.card, settings))

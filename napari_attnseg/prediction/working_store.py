@@ -2,7 +2,8 @@
 
 The folder holds a multiscale OME-Zarr image for each thing that is written, so that it can be looked at while it grows,
 and `progress.json`, which says what it belongs to and how many rows of tiles are finished. Chunks are replaced at once,
-and a row counts only when all of it is written; so a process may be killed at any time and the next one goes on.
+and a row counts only when all of it is written, in all levels; so a process may be killed at any time and the next one
+goes on.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.data.atomic import write_json
-from napari_attnseg.data.ome_zarr import Layout, make_levels, open_levels
+from napari_attnseg.data.ome_zarr import NOTE, Layout, fill_rows, make_levels, open_levels
 from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.errors import SaveError
 from napari_attnseg.prediction.plane_input import Ranges
 
 PROGRESS = "progress.json"
-_FORMAT = 1
+_FORMAT = 2
 _SHARE_OF_LABELS = 0.15  # of their size that labels take once compressed; scattered small objects stay below
 _LEVELS = 4 / 3  # all coarser levels together take a third of the finest
 
@@ -43,6 +44,8 @@ class Progress:
     rows: int
     """Rows of tiles of all planes."""
     rows_done: int = 0
+    lines_done: int = 0
+    """Rows of pixels that are finished, of the plane that the last finished row of tiles is of."""
     ranges: Ranges | None = None
     damages: list[Damage] = field(default_factory=list)
 
@@ -65,8 +68,10 @@ class WorkingStore:
         self._levels = {kind: open_levels(folder / kind, writable=True) for kind in layouts}
 
     @classmethod
-    def begun(cls, folder: Path, layouts: Mapping[str, Layout], progress: Progress) -> WorkingStore:
-        """Make the folder, in the place of any that is there.
+    def begun(
+        cls, folder: Path, layouts: Mapping[str, Layout], progress: Progress, note: dict[str, Any] | None = None
+    ) -> WorkingStore:
+        """Make the folder, in the place of any that is there, with a note on what it is made of.
 
         Raises
         ------
@@ -77,7 +82,7 @@ class WorkingStore:
             remove(folder)
             folder.mkdir()
             for kind, layout in layouts.items():
-                make_levels(folder / kind, layout)
+                make_levels(folder / kind, layout, note)
             store = cls(folder, layouts, progress)
         store.save()
         return store
@@ -104,9 +109,38 @@ class WorkingStore:
         with keeping(self.folder):
             self._levels[kind][0][(*self._layouts[kind].place(plane, channel), rows, columns)] = values
 
+    def finish_rows(self, plane: int, rows: slice) -> None:
+        """Fill the coarser levels of everything where some rows of a plane are final now.
+
+        Raises
+        ------
+        SaveError
+            The disk is full.
+        """
+        with keeping(self.folder):
+            for kind, layout in self._layouts.items():
+                fill_rows(self._levels[kind], layout, plane, rows, mean=kind != PREDICTION)
+
     def levels(self, kind: str) -> list[Any]:
         """Return the levels of what is written, finest first."""
         return self._levels[kind]
+
+    def note_gaps(self, kind: str) -> None:
+        """Write the parts that are gaps into the note on what it is made of, if there are any.
+
+        Raises
+        ------
+        SaveError
+            The disk is full.
+        """
+        import zarr  # slow to import, and needed for large images only
+
+        if self.progress.damages:
+            with keeping(self.folder):
+                attributes = zarr.open_group(self.folder / kind, mode="r+").attrs
+                note: Any = attributes.get(NOTE)
+                if note is not None:
+                    attributes[NOTE] = {**note, "gaps": [asdict(damage) for damage in self.progress.damages]}
 
     def save(self) -> None:
         """Note how far it is.
@@ -152,6 +186,17 @@ def remove(folder: Path) -> None:
         folder.unlink(missing_ok=True)
 
 
+def disk_needed(layouts: Mapping[str, Layout]) -> float:
+    """Return about how many bytes all levels of what is written will take on the disk."""
+    size = 0.0
+    for layout in layouts.values():
+        kind = np.dtype(layout.dtype)
+        share = 1.0 if kind.kind == "f" else _SHARE_OF_LABELS
+        levels = _LEVELS if len(layout.level_shapes) > 1 else 1
+        size += float(np.prod(layout.shape, dtype=np.float64)) * kind.itemsize * share * levels
+    return size
+
+
 def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: float, as_tiff: bool) -> None:
     """Refuse to begin what will not fit on the disk.
 
@@ -167,20 +212,26 @@ def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: flo
     SaveError
         The free space is less than what will probably be needed, or the folder is not there.
     """
-    size = 0.0
-    for layout in layouts.values():
-        kind = np.dtype(layout.dtype)
-        share = 1.0 if kind.kind == "f" else _SHARE_OF_LABELS
-        levels = _LEVELS if len(layout.level_shapes) > 1 else 1
-        size += float(np.prod(layout.shape, dtype=np.float64)) * kind.itemsize * share * levels
-    needed = size * (share_left + as_tiff)
-    with keeping(folder):
-        free = shutil.disk_usage(folder).free
+    needed = disk_needed(layouts) * (share_left + as_tiff)
+    free = free_disk(folder)
     if needed > free:
         raise SaveError(
-            f"The prediction needs about {_gigabytes(needed)} in {folder}, and {_gigabytes(free)} are free there; make "
+            f"The prediction needs about {gigabytes(needed)} in {folder}, and {gigabytes(free)} are free there; make "
             "room, choose a folder on another disk with --out, or write less than probability and attention."
         )
+
+
+def free_disk(folder: Path) -> int:
+    """Return how many bytes are free where a folder is, or will be.
+
+    Raises
+    ------
+    SaveError
+        That cannot be found out.
+    """
+    there = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
+    with keeping(folder):
+        return shutil.disk_usage(there).free
 
 
 @contextmanager
@@ -203,5 +254,6 @@ def keeping(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _gigabytes(size: float) -> str:
+def gigabytes(size: float) -> str:
+    """Write a number of bytes as '1.2 GB' or '35.0 MB'."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,21 @@ import torch
 import zarr
 
 from napari_attnseg.data.lazy import open_lazily
-from napari_attnseg.data.ome_zarr import Layout
+from napari_attnseg.data.ome_zarr import Layout, fill_levels, make_levels, open_levels
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.engine import predict_to
-from napari_attnseg.errors import DataError, SaveError
+from napari_attnseg.errors import DataError, SaveError, SettingsError
 from napari_attnseg.events import Event, Progress
 from napari_attnseg.prediction.finishing import LargeProgress
+from napari_attnseg.prediction.from_card import layouts_of
+from napari_attnseg.prediction.origin import Origin
 from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.streaming import predict_streamed
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import is_predicted_tile_by_tile, predict_to_files
 from napari_attnseg.prediction.working_store import read_progress, require_disk, store_folder
+from napari_attnseg.settings import PredictionSettings
 from tests.prediction.test_fitting import with_room_for
 from tests.prediction.test_predictor import GREYS, model, noise, predictor
 
@@ -353,3 +358,84 @@ def test_when_an_image_goes_tile_by_tile(tmp_path: Path) -> None:
         writer.write(empty, shape=(2**22, 2**22), dtype=np.uint8, tile=tile, compression="zlib")
     assert is_predicted_tile_by_tile(predictor(path), tmp_path / "b.tif")
     assert not is_predicted_tile_by_tile(predictor(path, tile_by_tile="never"), tmp_path / "b.tif")
+
+
+def test_the_memory_that_may_be_taken_can_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(40, 40))
+    used = predictor(unet(tmp_path / "m.safetensors"))
+    monkeypatch.setenv(MEMORY_VARIABLE, "0.00001")
+    assert is_predicted_tile_by_tile(used, image)
+    monkeypatch.setenv(MEMORY_VARIABLE, "1e6")
+    assert not is_predicted_tile_by_tile(used, image), "there is no more than the computer has, and that is enough"
+    monkeypatch.setenv(MEMORY_VARIABLE, "much")
+    with pytest.raises(SettingsError, match="gigabytes"):
+        is_predicted_tile_by_tile(used, image)
+
+
+def test_coarser_levels_grow_with_the_finest(tmp_path: Path) -> None:
+    """What is finished looks the same from far, in a stack too, and nothing is left to be done at the end."""
+    image = tmp_path / "s.tif"
+    tifffile.imwrite(image, noise(2, 5001, 33), imagej=True, metadata={"axes": "ZYX"})
+    used = predictor(unet(tmp_path / "m.safetensors"), probability=True, format="ome-zarr", tile_size=1024, overlap=64)
+    reached = stopped_after(9, used, image, tmp_path)
+    progress = read_progress(reached.partial)
+    assert progress is not None
+    plane, done = progress.rows_done // (progress.rows // 2), progress.lines_done
+    assert (plane, 0 < done < 5001) == (1, True)
+    mask, probability = (open_levels(reached.partial / kind) for kind in ("_PRED", "_PROB"))
+    assert len(mask) == 4
+    for number, (finer, coarser) in enumerate(pairwise(mask), start=1):
+        for at, until in ((0, 5001 >> number), (1, done >> number)):
+            assert np.array_equal(np.asarray(coarser)[at, :until], np.asarray(finer)[at, ::2, ::2][:until])
+    fine, coarse = (np.asarray(level)[0, 0] for level in probability[:2])
+    expected = (fine[0:5000:2, :32:2] + fine[1:5000:2, :32:2] + fine[0:5000:2, 1:32:2] + fine[1:5000:2, 1:32:2]) / 4
+    assert np.allclose(coarse[:2500, :16], expected, atol=1e-6)
+    assert np.asarray(probability[3])[0, 1, : done // 8].all()
+    assert not np.asarray(probability[3])[0, 1, done // 8 + 1 :].any()
+    predict_streamed(used, image, tmp_path)
+    grown = [np.asarray(level) for level in open_levels(tmp_path / "s_PROB.ome.zarr")]
+    layout = layouts_of(used.card, used.settings, read_info(image))["_PROB"]
+    make_levels(tmp_path / "anew.zarr", layout)
+    anew = open_levels(tmp_path / "anew.zarr", writable=True)
+    anew[0][...] = grown[0]
+    assert list(fill_levels(anew, layout, mean=True))[-1] == 1.0
+    assert all(np.allclose(one, np.asarray(other), atol=1e-6) for one, other in zip(grown, anew, strict=True))
+
+
+def test_what_is_written_says_what_it_was_made_of(tmp_path: Path) -> None:
+    image, path = tmp_path / "a.tif", unet(tmp_path / "m.safetensors")
+    tifffile.imwrite(image, noise(300, 40))
+    used = predictor(path, format="ome-zarr", threshold=0.4, **SMALL)
+    reached = stopped_after(2, used, image, tmp_path)
+    expected = Origin.of(path, image, used.settings)
+    assert Origin.read(reached.partial / "_PRED") == expected
+    predict_streamed(used, image, tmp_path)
+    assert Origin.read(tmp_path / "a_PRED.ome.zarr") == expected
+    assert expected.settings["threshold"] == 0.4
+    assert Origin.of(path, image, PredictionSettings(threshold=0.5)) != expected
+    assert Origin.read(tmp_path) is None
+
+
+def test_a_second_prediction_of_the_same_image_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(100, 40))
+    used = predictor(unet(tmp_path / "m.safetensors"), tile_by_tile="always", **SMALL)
+    code = (
+        "import sys, time; from pathlib import Path; from napari_attnseg.prediction.claim import claimed;"
+        "hold = claimed(Path(sys.argv[1]), 'it'); hold.__enter__(); print('held', flush=True); time.sleep(100)"
+    )
+    lock = tmp_path / ".a_PRED.lock"
+    other = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(SaveError, match=rf"a\.tif is being predicted into .* by process {other.pid} on"):
+            predict_to_files(used, image, tmp_path)
+        assert not store_folder(image, tmp_path).exists()
+    finally:
+        other.kill()
+        other.communicate()
+    predict_to_files(used, image, tmp_path)  # the lock of one that was killed holds nobody up
+    assert not lock.exists()
+    assert (tmp_path / "a_PRED.tif").is_file()

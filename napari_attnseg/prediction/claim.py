@@ -1,0 +1,107 @@
+"""One process at a time predicts an image into a folder: two would write over each other.
+
+The system frees the lock when its holder ends, however it ends, so that a lock file that is left lying means nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from napari_attnseg.errors import SaveError
+
+_ATTEMPTS = 10
+
+
+@contextmanager
+def claimed(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file, which is removed at the end; where the file system has no locks, go on without.
+
+    Parameters
+    ----------
+    path
+        The lock file.
+    what
+        Says what is claimed, in the sentence for whoever comes second: 'cell.tif is being predicted into /data/out'.
+
+    Raises
+    ------
+    SaveError
+        Another process holds it; the sentence names it. Or the file cannot be made.
+    """
+    handle = _take(path, what)
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":  # while it is held, so that nobody else's is removed
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        os.close(handle)
+        if sys.platform == "win32":  # which removes no open file, and no other process's either
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _take(path: Path, what: str) -> int:
+    for _ in range(_ATTEMPTS):
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        except OSError as error:
+            raise SaveError(f"{path.parent} cannot be written to ({error.strerror}); choose another folder.") from error
+        if not _locked(handle):
+            os.close(handle)
+            raise SaveError(f"{what} already, {_holder(path)}; wait until that has ended, or stop it.")
+        if _is_there(handle, path):
+            with suppress(OSError):  # on a full disk it has no name
+                _sign(handle)
+            return handle
+        os.close(handle)  # its last holder has just removed it
+    raise SaveError(f"{what} already, by processes that come and go; wait until they have ended.")
+
+
+def _is_there(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False
+
+
+def _sign(handle: int) -> None:
+    """Note who holds it, behind the byte that is locked, which nobody else can read on Windows."""
+    now = datetime.now().astimezone()
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 1, os.SEEK_SET)
+    os.write(handle, f"by process {os.getpid()} on {socket.gethostname()} since {now:%d %B, %H:%M}".encode())
+
+
+def _locked(handle: int) -> bool:
+    """Lock an open file without waiting; True as well where the file system has no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _holder(path: Path) -> str:
+    """Return what the holder of a lock has noted of itself."""
+    try:
+        with path.open("rb") as file:
+            file.seek(1)
+            return file.read().decode() or "by another process"
+    except (OSError, UnicodeDecodeError):
+        return "by another process"
