@@ -44,12 +44,12 @@ def work_on_masks(
     from napari_attnseg.data.classes import find_classes
     from napari_attnseg.objects.one_image import objects_of_source, objects_path
     from napari_attnseg.objects.reading import convention_of
-    from napari_attnseg.objects.sources import find_sources
+    from napari_attnseg.objects.sources import find_sources, label_stem
 
     sources, notices = find_sources(options.data, options.take, images=options.images, mask_suffix=data.mask_suffix)
     for notice in notices:
         on_event(Notice(notice))
-    predicted = stem_of(sources[0].labels).upper().endswith("_PRED")
+    predicted = label_stem(sources[0].labels).upper().endswith("_PRED")
     folders = [options.images, sources[0].image.parent if sources[0].image else None, sources[0].labels.parent]
     classes = next((found for folder in folders if folder and (found := find_classes(folder))), None)
     convention = convention_of([one.labels for one in sources], classes, data.mask_values, predicted=predicted)

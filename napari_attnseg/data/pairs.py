@@ -158,8 +158,13 @@ def _tiffs_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        folders[:] = sorted(name for name in folders if not _is_skipped(name))
         yield from (path for path in (Path(root, name) for name in files) if _is_listed(path))
+
+
+def _is_skipped(folder: str) -> bool:
+    """Whether a folder holds no images: a hidden one, or the many files of a Zarr array."""
+    return folder.startswith((".", "__MACOSX")) or folder.lower().endswith(".zarr")
 
 
 def _is_listed(path: Path) -> bool:

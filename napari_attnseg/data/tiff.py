@@ -19,6 +19,7 @@ import tifffile
 
 from napari_attnseg.data.decode import cut_short, opened, require_all_pages, require_whole
 from napari_attnseg.data.info import ImageInfo, describe, largest_series
+from napari_attnseg.data.ome_zarr_image import is_ome_zarr, zarr_info, zarr_planes
 from napari_attnseg.data.write import write_image
 from napari_attnseg.errors import DataError
 
@@ -42,7 +43,7 @@ def read_info(path: Path, axes: str | None = None) -> ImageInfo:
     Parameters
     ----------
     path
-        A TIFF file.
+        A TIFF file, or an OME-Zarr folder that we wrote, which says itself what its axes are.
     axes
         The axes as the user knows them, such as 'ZYX'; None to take them from the metadata, else from the shape.
 
@@ -52,6 +53,8 @@ def read_info(path: Path, axes: str | None = None) -> ImageInfo:
         The file is no TIFF, is damaged, holds CMYK colours or complex numbers, or `axes` does not fit.
     """
     path = Path(path)
+    if is_ome_zarr(path):
+        return zarr_info(path)
     with _opened_series(path) as (tif, series):
         return describe(path, tif, series, axes)
 
@@ -86,6 +89,8 @@ def read_planes(path: Path, indices: Sequence[int], axes: str | None = None, *, 
 
 
 def _read(path: Path, axes: str | None, planes: list[int] | None, as_stored: bool) -> Image:
+    if is_ome_zarr(path):
+        return Image(*zarr_planes(path, planes))
     with _opened_series(path) as (tif, series):
         info = describe(path, tif, series, axes)
         if planes is not None:

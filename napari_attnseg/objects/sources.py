@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from napari_attnseg.data.ome_zarr_image import SUFFIX, is_ome_zarr
 from napari_attnseg.data.pairs import (
     PREDICTION,
     PROBABILITY,
@@ -66,7 +68,7 @@ def find_sources(
     data = Path(data)
     if images is not None and not images.is_dir():
         raise DataError(f"{images} is no folder; give the folder that holds the images with --images.")
-    if data.is_file() and _ends(data, PREDICTION):
+    if (data.is_file() or is_ome_zarr(data)) and _ends(data, PREDICTION):
         masks, predictions = [], [data]
     elif data.is_file() and _ends(data, mask_suffix):
         masks, predictions = [data], []
@@ -117,19 +119,29 @@ def _masks(listing: PairListing) -> list[Path]:
 
 
 def _predictions(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and _ends(path, PREDICTION) and path.is_file():
-            yield path
+    """Yield the predictions of a folder and its sub-folders, TIFF files and OME-Zarr folders."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        stored = [name for name in folders if is_ome_zarr(Path(root, name))]
+        folders[:] = [name for name in folders if name not in stored]  # of thousands of files
+        names = [name for name in files if not name.startswith(".")] + stored
+        yield from (path for path in (Path(root, name) for name in names) if _ends(path, PREDICTION))
 
 
 def _prediction_beside(image: Path) -> list[Path]:
     wanted = f"{stem_of(image)}{PREDICTION}".casefold()
-    return [path for name, path in _names_in(image.parent).items() if name == wanted]
+    large = image.with_name(f"{stem_of(image)}{PREDICTION}{SUFFIX}")
+    return [path for name, path in _names_in(image.parent).items() if name == wanted] or [large] * is_ome_zarr(large)
 
 
 def _ends(path: Path, suffix: str) -> bool:
-    return bool(extension_of(path)) and stem_of(path).lower().endswith(suffix.lower())
+    named = bool(extension_of(path)) or is_ome_zarr(path)
+    return named and label_stem(path).lower().endswith(suffix.lower())
+
+
+def label_stem(path: Path) -> str:
+    """Return a file's name without its extension, or a folder's without '.ome.zarr'."""
+    return path.name[: -len(SUFFIX)] if path.name.lower().endswith(SUFFIX) else stem_of(path)
 
 
 def _images_by_name(folder: Path, mask_suffix: str) -> dict[str, list[Path]]:
@@ -156,13 +168,16 @@ def _source(
     known: dict[str, list[Path]],
     beside: dict[Path, dict[str, Path]],
 ) -> Source:
-    stem = stem_of(labels)[: -len(suffix)]
+    stem = label_stem(labels)[: -len(suffix)]
     if images is None:
         image = beside[labels.parent].get(stem.casefold())
     else:
         image = _image_below(images, labels, stem, data, known.get(stem.casefold(), []))
-    probability = output_path(labels.with_name(stem + extension_of(labels)), PROBABILITY, labels.parent)
-    has_probability = suffix == PREDICTION and probability.is_file()
+    if is_ome_zarr(labels):
+        probability = labels.with_name(f"{stem}{PROBABILITY}{SUFFIX}")
+    else:
+        probability = output_path(labels.with_name(stem + extension_of(labels)), PROBABILITY, labels.parent)
+    has_probability = suffix == PREDICTION and (probability.is_file() or is_ome_zarr(probability))
     return Source(labels, image, probability if has_probability else None, stem)
 
 

@@ -62,7 +62,7 @@ def labels_of(session: Session, image: Path, kind: Kind) -> Array | None:
     """Return a copy of a mask or a prediction, (stack axes..., y, x); None if it is gone."""
     if kind == "prediction":
         layer = prediction_layer(session, image)
-        return None if layer is None else np.array(layer.data)
+        return None if layer is None else np.array(_finest(layer))
     mask = session.mask
     if mask is None:
         return None
@@ -77,7 +77,12 @@ def probability_of(session: Session, image: Path) -> Array | None:
         for layer in session.viewer.layers
         if isinstance(layer, Image) and image_of(layer) == image and role_of(layer) == "probability"
     ]
-    return np.array(found[0].data, np.float32) if len(found) == 1 else None
+    return np.array(_finest(found[0]), np.float32) if len(found) == 1 else None
+
+
+def _finest(layer: Labels | Image) -> Any:
+    """Return the pixels of a layer at full resolution, for a large prediction has several."""
+    return layer.data[0] if layer.multiscale else layer.data
 
 
 def is_numbered(session: Session, kind: Kind | None) -> bool:

@@ -1,0 +1,93 @@
+"""Objects of predictions that were written as OME-Zarr: the same as of the TIFF files with the same pixels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_attnseg.cli import main
+from napari_attnseg.data.ome_zarr import Layout, fill_levels, make_levels, open_levels
+from napari_attnseg.data.pairs import find_pairs
+from napari_attnseg.data.tiff import read_image, read_info, read_planes
+from napari_attnseg.errors import DataError
+from tests.objects.drawn import two_discs
+
+
+def written(image: Path, kind: str, values: np.ndarray) -> Path:
+    """Write the planes (stack axes..., y, x) of a prediction as OME-Zarr beside its image."""
+    target = image.with_name(f"{image.stem}{kind}.ome.zarr")
+    names = ("object",) if kind == "_PROB" else None
+    layout = Layout(read_info(image), str(values.dtype), names)
+    make_levels(target, layout)
+    levels = open_levels(target, writable=True)
+    levels[0][...] = values[None] if names else values
+    list(fill_levels(levels, layout, mean=names is not None))
+    return target
+
+
+def predicted(folder: Path, planes: int = 0) -> Path:
+    """Return an image of 0.25 µm pixels with two discs that touch."""
+    folder.mkdir()
+    mask = two_discs(12, 20, 0.3)
+    image = np.where(mask, 200, 20).astype(np.uint8)
+    metadata: dict[str, object] = {"unit": "um", "axes": "YX"}
+    if planes:
+        image = np.repeat(image[None], planes, 0)
+        metadata |= {"axes": "ZYX", "spacing": 0.7}
+    tifffile.imwrite(folder / "cell.tif", image, imagej=True, resolution=(4, 4), metadata=metadata)
+    return folder / "cell.tif"
+
+
+def table(folder: Path, out: Path) -> list[dict[str, str]]:
+    assert main(["objects", str(folder), "--out", str(out)]) == 0
+    (path,) = out.glob("objects.csv")
+    return list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+
+
+def test_the_same_objects_as_of_tiff_files(tmp_path: Path) -> None:
+    image, copy = (predicted(tmp_path / name) for name in ("zarr", "tiff"))
+    discs = two_discs(12, 20, 0.3)
+    labels, probability = discs.astype(np.uint8) * 255, np.where(discs, np.float32(0.9), np.float32(0.1))
+    written(image, "_PRED", labels)
+    written(image, "_PROB", probability)
+    metadata = {"imagej": True, "resolution": (4, 4), "metadata": {"unit": "um"}}
+    tifffile.imwrite(copy.with_name("cell_PRED.tif"), labels, **metadata)
+    tifffile.imwrite(copy.with_name("cell_PROB.tif"), probability, **metadata)
+    found, expected = (table(path.parent, tmp_path / f"out_{path.parent.name}") for path in (image, copy))
+    assert len(found) == 2
+    assert found == expected
+    assert [pair.image.name for pair in find_pairs(image.parent).pairs] == ["cell.tif"]
+    assert main(["objects", str(image.with_name("cell_PRED.ome.zarr")), "--out", str(tmp_path / "one")]) == 0
+
+
+def test_a_stack_is_read_plane_by_plane_with_its_pixel_size(tmp_path: Path) -> None:
+    image = predicted(tmp_path / "stack", planes=3)
+    values = np.random.default_rng(0).integers(0, 2, (3, 100, 100)).astype(np.uint8)
+    target = written(image, "_PRED", values)
+    info, like = read_info(target), read_info(image)
+    assert (info.stack_axes, info.stack_shape, info.channels) == ("Z", (3,), 1)
+    assert (info.pixel_size, info.z_spacing, info.unit) == (like.pixel_size, like.z_spacing, like.unit)
+    assert np.array_equal(read_image(target).pixels[:, 0], values)
+    assert np.array_equal(read_planes(target, [2]).pixels[:, 0], values[2:])
+    with pytest.raises(DataError, match="no plane 3"):
+        read_planes(target, [3])
+    (target / "zarr.json").write_text("{}")
+    with pytest.raises(DataError, match="cannot be read as OME-Zarr"):
+        read_info(target)
+
+
+def test_an_image_with_axes_that_we_do_not_write_is_one_sentence(tmp_path: Path) -> None:
+    target = tmp_path / "other_PRED.ome.zarr"
+    image = predicted(tmp_path / "data")
+    make_levels(target, Layout(read_info(image), "uint8"))
+    group = zarr.open_group(target, mode="r+")
+    ome = group.attrs["ome"]
+    ome["multiscales"][0]["axes"].reverse()  # type: ignore[index, call-overload, union-attr]
+    group.attrs["ome"] = ome
+    with pytest.raises(DataError, match="axes XY"):
+        read_info(target)
