@@ -39,6 +39,8 @@ class Offer:
     """Whether numbered objects go on from plane to plane, as in a Z stack."""
     kept: frozenset[int] = frozenset()
     """Classes that the model does not know; their pixels stay as they are."""
+    whole: Array | None = None
+    """The mask that `labels` are a part of, so that new objects get numbers that are free in all of it."""
 
     def __post_init__(self) -> None:
         stack, size = self.labels.shape[:-2], self.labels.shape[-2:]
@@ -54,6 +56,11 @@ class Offer:
         """The planes that are meant."""
         stack = self.labels.shape[:-2]
         return [self.plane] if self.plane is not None else list(np.ndindex(*stack))
+
+    @property
+    def numbered(self) -> Array:
+        """All labels whose numbers are taken."""
+        return self.labels if self.whole is None else self.whole
 
     def predicted(self, index: Index) -> Array:
         """Return the class ids predicted for a plane, (y, x)."""
@@ -113,7 +120,7 @@ def accept_object(offer: Offer, at: Position, *, replace: bool = False) -> Plane
     value = int(predicted[at])
     if offer.counts_objects:
         number = same_object(region, mask[box], mask)
-        value = FreeNumbers(offer.labels).take() if number is None else number
+        value = FreeNumbers(offer.numbered).take() if number is None else number
     plane = mask.copy()
     if replace:
         plane[_beyond(mask, predicted, box, region, value, whole_value=offer.counts_objects)] = 0
@@ -142,7 +149,7 @@ def accept_region(offer: Offer, at: Position) -> Planes:
     part = np.where(region, predicted[box], 0)
     if offer.counts_objects:
         present = np.where(region, mask[box], 0)
-        part = numbered(part[None], present[None], FreeNumbers(offer.labels))[0]
+        part = numbered(part[None], present[None], FreeNumbers(offer.numbered))[0]
     plane = mask.copy()
     plane[box][region] = part[region]
     return _changed(offer, {index: _keeping(offer, mask, plane)})
@@ -220,7 +227,7 @@ def _proposed(offer: Offer, indices: list[Index], *, around: bool = False) -> Pl
     predicted = np.stack([offer.predicted(index) for index in indices])
     present = np.stack([offer.labels[index] for index in indices])
     give = numbered_around if around else numbered
-    numbers = give(predicted, present, FreeNumbers(offer.labels), through_planes=offer.through_planes)
+    numbers = give(predicted, present, FreeNumbers(offer.numbered), through_planes=offer.through_planes)
     return dict(zip(indices, numbers, strict=True))
 
 

@@ -82,6 +82,19 @@ class Editing:
             boxes.append((*(slice(i, i + 1) for i in index), slice(0, plane.shape[0]), slice(0, plane.shape[1])))
         return self.note(boxes)
 
+    def apply_part(self, box: Box, values: Array) -> bool:
+        """Replace a part of the mask as one undo step; return whether that changed anything.
+
+        Parameters
+        ----------
+        box
+            A slice with start and stop for each axis.
+        values
+            New labels (y, x), or of the shape of the box.
+        """
+        self.labels[box] = values
+        return self.note([box])
+
     def undo(self) -> tuple[Box, ...]:
         """Undo the last step, on whichever planes it was; return where, nothing if there is none."""
         return self._replayed(self.history.undo(self.labels, self._known))

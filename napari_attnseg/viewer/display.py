@@ -18,7 +18,7 @@ from napari_attnseg.viewer.classes_colormap import class_colormap
 from napari_attnseg.viewer.image_layers import mask_layer
 from napari_attnseg.viewer.layer_roles import KEY
 from napari_attnseg.viewer.mask_layer import MaskLayer
-from napari_attnseg.viewer.mask_window import SIDE
+from napari_attnseg.viewer.mask_window import first_view
 from napari_attnseg.viewer.widgets.folder_settings import ViewOptions
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -113,7 +113,7 @@ class Display:
             return None
         data, options = self._mask_options(editing, classes)
         if layer is not None and layer.ndim == data.ndim:
-            layer.data = data[..., :SIDE, :SIDE]  # MaskLayer chooses the part; all of a large mask takes seconds
+            layer.data = first_view(data)  # all of a large mask takes seconds
             layer.name = options["name"]
             options["metadata"][KEY]["classes"] = layer.metadata.get(KEY, {}).get("classes")
             layer.metadata = options["metadata"]
@@ -139,7 +139,7 @@ class Display:
         if old is not None:
             brush, selected, mode = old.brush_size, old.selected_label, old._mode
             self._viewer.layers.remove(old)
-        layer = Labels(data[..., :SIDE, :SIDE], **options)
+        layer = Labels(first_view(data), **options)
         above = max((self._viewer.layers.index(image) + 1 for image in images), default=len(self._viewer.layers))
         self._viewer.layers.insert(above, layer)
         layer.brush_size, layer.selected_label = brush, selected

@@ -63,7 +63,8 @@ class MaskLayer:
             return
         first, self.window = self.window is None, window
         view = window.view(labels)
-        if first and _is_same_view(self.layer.data, view):
+        shown = first and _is_same_view(self.layer.data, view)
+        if shown and window.step == 1:
             return
         scale, translate = (np.array(values, dtype=float) for values in self._base)
         # of every n-th pixel, the middle of a block of n lies (n - 1) / 2 pixels after its first one
@@ -72,7 +73,8 @@ class MaskLayer:
         scale[-2:] *= window.step
         self._showing = True
         try:
-            self.layer.data = view
+            if not shown:  # vispy cannot draw colours that were set twice since it last drew
+                self.layer.data = view
             self.layer.scale, self.layer.translate = scale, translate
         finally:
             self._showing = False
@@ -102,6 +104,14 @@ class MaskLayer:
     def apply(self, planes: dict[tuple[int, ...], Any]) -> bool:
         """Replace planes of the mask as one undo step; see `Editing.apply`."""
         changed = self.editing.apply(planes)
+        if changed:
+            self.layer.refresh()
+            self.edited.emit()
+        return changed
+
+    def apply_part(self, box: Box, values: Array) -> bool:
+        """Replace a part of the mask as one undo step; see `Editing.apply_part`."""
+        changed = self.editing.apply_part(box, values)
         if changed:
             self.layer.refresh()
             self.edited.emit()

@@ -77,6 +77,12 @@ def window_for(
     return MaskWindow(y, x, rows, columns)
 
 
+def first_view(labels: Array) -> Array:
+    """Return what is shown of a mask at first: all of it, of a large one every n-th pixel."""
+    height, width = labels.shape[-2:]
+    return window_for((height, width), (0.0, 0.0, float(height), float(width))).view(labels)
+
+
 def _placed(middle: float, length: float, limit: int) -> tuple[int, int]:
     """Place a side of the window around `middle`; return its start and its length."""
     size = min(limit, max(SIDE // 2, int(length) + 2 * MARGIN), SIDE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari import Viewer
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -173,11 +174,15 @@ class OpenMasks(QObject):
         """Let large masks show the part that is on the canvas."""
         if len(self._viewer.dims.displayed) != 2:
             return
-        height, width = self._viewer.window._qt_viewer.canvas.size
-        camera = self._viewer.scene.camera
-        (y, x), zoom = camera.center[-2:], camera.zoom
         for mask in self.all:
             if mask.layer in self._viewer.layers:
-                top, left = mask.pixels((y - height / zoom / 2, x - width / zoom / 2))
-                bottom, right = mask.pixels((y + height / zoom / 2, x + width / zoom / 2))
-                mask.show_window((top, left, bottom, right))
+                mask.show_window(part_on_canvas(self._viewer, mask))
+
+
+def part_on_canvas(viewer: Viewer, mask: MaskLayer) -> tuple[float, float, float, float]:
+    """Return the top, left, bottom and right of the canvas in pixels of a mask; may reach beyond it."""
+    height, width = viewer.window._qt_viewer.canvas.size
+    (y, x), zoom = viewer.scene.camera.center[-2:], viewer.scene.camera.zoom
+    top, left = mask.pixels((y - height / zoom / 2, x - width / zoom / 2))
+    bottom, right = mask.pixels((y + height / zoom / 2, x + width / zoom / 2))
+    return top, left, bottom, right

@@ -11,6 +11,16 @@ _TIPS = {
     "empty": "Take over only what lies where the mask is empty.\nWhat was painted stays. One undo takes it back.",
     "next": "Accept all, save the mask, and open the next image.",
 }
+_OF_PART = {
+    "all": "Make the part of the mask that is in view what is predicted. One undo takes it back.",
+    "empty": "Take over only what lies where the mask is empty, of the part that is in view.\nOne undo takes it back.",
+}
+_NAMES = {"all": "Accept all", "empty": "Accept where empty", "next": "Accept and next"}
+_NAMES_OF_PART = {"all": "Accept what is in view", "empty": "In view, where empty"}
+_NO_NEXT = (
+    "Of an image of this size what is in view is accepted, so that nothing else in the mask changes unseen;\n"
+    "accept it part by part, save the mask, then open the next image."
+)
 
 
 class AcceptPanel(QWidget):
@@ -24,11 +34,8 @@ class AcceptPanel(QWidget):
         super().__init__(parent)
         self._shortcuts: dict[str, str] = {}
         self._reason = ""
-        self.buttons = {
-            "all": QPushButton("Accept all"),
-            "empty": QPushButton("Accept where empty"),
-            "next": QPushButton("Accept and next"),
-        }
+        self._part = False
+        self.buttons = {name: QPushButton(text) for name, text in _NAMES.items()}
         self.buttons["all"].clicked.connect(lambda: self.acceptAllAsked.emit())
         self.buttons["empty"].clicked.connect(lambda: self.acceptEmptyAsked.emit())
         self.buttons["next"].clicked.connect(lambda: self.acceptNextAsked.emit())
@@ -50,10 +57,12 @@ class AcceptPanel(QWidget):
     def setReason(self, reason: str) -> None:
         """Say in a sentence why nothing can be accepted; '' if it can."""
         self._reason = reason
-        for button in self.buttons.values():
-            button.setEnabled(not reason)
-        self.hint.setText(reason or HINT)
-        self._show_tips()
+        self._show()
+
+    def setPart(self, part: bool) -> None:
+        """Say whether only what is in view of an image is accepted, because it is large."""
+        self._part = part
+        self._show()
 
     def reason(self) -> str:
         """Return why nothing can be accepted; '' if it can."""
@@ -64,8 +73,16 @@ class AcceptPanel(QWidget):
         self._shortcuts = dict(shortcuts)
         self._show_tips()
 
+    def _show(self) -> None:
+        for name, button in self.buttons.items():
+            button.setText(_NAMES_OF_PART.get(name, _NAMES[name]) if self._part else _NAMES[name])
+            button.setEnabled(not self._reason and not (self._part and name == "next"))
+        self.hint.setText(self._reason or HINT)
+        self._show_tips()
+
     def _show_tips(self) -> None:
+        tips = {**_TIPS, **_OF_PART, "next": _NO_NEXT} if self._part else _TIPS
         for name, button in self.buttons.items():
             key = self._shortcuts.get(name)
-            tip = _TIPS[name] + (f"\nKey: {key}" if key else "")
+            tip = tips[name] + (f"\nKey: {key}" if key else "")
             button.setToolTip(self._reason or tip)

@@ -25,7 +25,7 @@ class PredictButtons(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._reason = ""
-        self._busy = self._stack = False
+        self._busy = self._stack = self._running = False
         self._counts = (0, 0)
         self.image_button = QPushButton()
         self.image_button.clicked.connect(lambda: self.predictAsked.emit("image"))
@@ -55,6 +55,11 @@ class PredictButtons(QWidget):
     def setStack(self, stack: bool) -> None:
         """Say whether a stack of planes is shown, or a single image."""
         self._stack = stack
+        self._show()
+
+    def setRunning(self, running: bool) -> None:
+        """Say whether the image that is shown is being predicted already, beside what else is done."""
+        self._running = running
         self._show()
 
     def setCounts(self, images: int, unmasked: int) -> None:
@@ -119,9 +124,10 @@ class PredictButtons(QWidget):
         images, unmasked = self._counts
         what = "stack" if self._stack else "image"
         self.image_button.setText(f"Predict this {what}")
-        self.image_button.setEnabled(not self._reason and not self._busy)
+        self.image_button.setEnabled(not self._reason and not self._busy and not self._running)
         tip = "Predict all planes of the stack that is shown." if self._stack else "Predict the image that is shown."
-        self.image_button.setToolTip(self._reason or f"{tip}\nThe mask stays as it is until you accept.")
+        running = f"This {what} is being predicted." if self._running else ""
+        self.image_button.setToolTip(self._reason or running or f"{tip}\nThe mask stays as it is until you accept.")
         actions = self.actions_by_name
         actions["plane"].setText("Predict this plane only")
         actions["plane"].setVisible(self._stack)

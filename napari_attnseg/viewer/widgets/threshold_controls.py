@@ -22,6 +22,13 @@ _THRESHOLD_TIP = (
     "Pixels whose probability is above this become foreground.\nLower: more and larger objects. Higher: only sure ones."
 )
 _NO_THRESHOLD = "A model of several classes takes the most probable class at each pixel, so that there is no threshold."
+_SIZE_TIP = "Objects of fewer pixels than this are dropped; 0 keeps all of them."
+_HOLES_TIP = "Fill background that is enclosed by an object."
+_IN_FILES = (
+    "\nAn image of this size is tidied when its files are written: set this, then press Predict;\nwhat is predicted "
+    "already is predicted anew."
+)
+_NO_PROBABILITY = "The files of this prediction hold no probability, so that no other threshold can be applied."
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,10 @@ class ThresholdControls(QWidget):
         self.size_box = QSpinBox()
         self.size_box.setRange(0, 999_999)
         self.size_box.setSuffix(" px")
-        self.size_box.setToolTip("Objects of fewer pixels than this are dropped; 0 keeps all of them.")
+        self.size_box.setToolTip(_SIZE_TIP)
         self.size_box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.holes_box = QCheckBox("Fill holes")
-        self.holes_box.setToolTip("Fill background that is enclosed by an object.")
+        self.holes_box.setToolTip(_HOLES_TIP)
         self.contours_box = QCheckBox("Contours")
         self.contours_box.setToolTip("Draw the outlines of objects instead of areas.")
         self.opacity_slider = _slider(5, 100, "Opacity", "How strongly the prediction covers the image.")
@@ -95,6 +102,15 @@ class ThresholdControls(QWidget):
         for widget in (self.threshold_slider, self.threshold_box):
             widget.setEnabled(used)
             widget.setToolTip(_THRESHOLD_TIP if used else _NO_THRESHOLD)
+
+    def setInFiles(self, in_files: bool, *, has_probability: bool = True) -> None:
+        """Say whether the prediction is in files because its image is large; to be called after `setThresholdUsed`."""
+        self.size_box.setToolTip(_SIZE_TIP + _IN_FILES * in_files)
+        self.holes_box.setToolTip(_HOLES_TIP + _IN_FILES * in_files)
+        if not has_probability:
+            for widget in (self.threshold_slider, self.threshold_box):
+                widget.setEnabled(False)
+                widget.setToolTip(_NO_PROBABILITY)
 
     def _lay_out(self) -> None:
         grid = QGridLayout()
