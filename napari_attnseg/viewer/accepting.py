@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_info
@@ -19,13 +19,14 @@ from napari_attnseg.annotation.accept import (
     class_mapping,
     classes_kept,
 )
+from napari_attnseg.viewer.accepting_part import How, accept_part
+from napari_attnseg.viewer.large_prediction import AnyPrediction, LargePrediction
 from napari_attnseg.viewer.mask_layer import MaskLayer
 from napari_attnseg.viewer.predicted_image import PredictedImage
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session import Session
 
-How = Literal["all", "empty", "object", "region"]
 CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
 _NOTHING = {
     "all": "The mask is what was predicted already.",
@@ -40,7 +41,7 @@ class Accepting(QObject):
 
     accepted = Signal()
 
-    def __init__(self, session: Session, shown: Callable[[], PredictedImage | None]) -> None:
+    def __init__(self, session: Session, shown: Callable[[], AnyPrediction | None]) -> None:
         super().__init__(session)
         self._session = session
         self._shown = shown
@@ -56,11 +57,21 @@ class Accepting(QObject):
             show_info("There is no prediction of this image to accept; press 'Predict' first.")
             return False
         mask.sync()
+        if isinstance(found, LargePrediction):
+            return self._accept_part(found, mask, how, at)
         if mask.apply(_planes(how, _offer(found, mask, self._n_classes()), found, mask, at)):
             self.accepted.emit()
         elif how != "all":
             show_info(_NOTHING[how])
         return True
+
+    def _accept_part(self, found: LargePrediction, mask: MaskLayer, how: How, at: tuple[int, int] | None) -> bool:
+        answer = accept_part(self._session.viewer, found, mask, self._n_classes(), how, at)
+        if answer is True:
+            self.accepted.emit()
+        elif isinstance(answer, str) or how != "all":
+            show_info(answer if isinstance(answer, str) else _NOTHING[how])
+        return not isinstance(answer, str)
 
     def accept_under_cursor(self) -> None:
         """Make the connected area under the mouse what was predicted: what is painted there too much goes."""

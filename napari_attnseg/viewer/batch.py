@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_attnseg.annotation.large_files import predictions_folder
 from napari_attnseg.annotation.places import user_data_folder
 from napari_attnseg.data.atomic import write_text
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, Notice, Progress
@@ -19,7 +20,6 @@ from napari_attnseg.viewer.followed_job import FollowedJob
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session import Session
 
-OUTPUT = "attnseg_predictions"
 STOP_GRACE = 10.0  # seconds for the image that is being predicted
 
 
@@ -57,6 +57,9 @@ class Batch(QObject):
             self.noticed.emit("A prediction of many images is running already; cancel it first.")
             return
         self._active, self._cancelled = True, False
+        out = predictions_folder(root)
+        if not out.is_relative_to(root):
+            self.noticed.emit(f"{root} cannot be written to, so the predictions go to {out}.")
         self.progressed.emit(0.0, None, "starting…")
 
         def begin() -> Job:
@@ -64,7 +67,6 @@ class Batch(QObject):
             folder.mkdir(parents=True)
             listed = folder / "images.txt"
             write_text(listed, "".join(f"{image}\n" for image in images))
-            out = _output_folder(root, folder)
             command = [sys.executable, "-m", "napari_attnseg", "predict", str(model), "--list", str(listed)]
             command += ["--base", str(root), "--out", str(out), "--job", str(folder), *options]
             return start(command, folder=folder)
@@ -88,12 +90,3 @@ class Batch(QObject):
         elif isinstance(event, Finished | Cancelled | Failed):
             self._active = False
             self.ended.emit(event.kind, event.message)
-
-
-def _output_folder(root: Path, fallback: Path) -> Path:
-    """Make the folder for predictions beside the images, or where the user's own files are if they are read-only."""
-    try:
-        (root / OUTPUT).mkdir(exist_ok=True)
-        return root / OUTPUT
-    except OSError:
-        return fallback / OUTPUT

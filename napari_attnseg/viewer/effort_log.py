@@ -41,7 +41,9 @@ class EffortLog(QObject):
     def keep(self) -> None:
         """Keep the prediction that is shown; a preview of a training is none that is corrected."""
         found, folder, predicted = self._learning.proposals.current, self._session.folder, self._predicted
-        if found is None or folder is None or predicted is None or found.model != self._learning.training.models.in_use:
+        if not isinstance(found, PredictedImage) or folder is None or predicted is None:
+            return  # of a large image only parts are accepted, and there is no record of those
+        if found.model != self._learning.training.models.in_use:
             return
         name, now = folder.name(found.image), time.time()
         labels = {plane: found.labels[plane].copy() for plane in found.planes}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_attnseg.viewer.effort_log import EffortLog
+from napari_attnseg.viewer.large_predicting import LargePredicting
 from napari_attnseg.viewer.predicting import Predicting
 from napari_attnseg.viewer.proposals import Proposals
 from napari_attnseg.viewer.ranking import Ranking
@@ -25,6 +26,7 @@ class Learning(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.predicting = Predicting(session)
+        self.large = LargePredicting(session)
         self.proposals = Proposals(session, self.predicting)
         self.ranking = Ranking(session, self.predicting)
         self.training = Training(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import napari.viewer
@@ -13,6 +14,8 @@ from napari_attnseg.annotation.entries import ImageState
 from napari_attnseg.viewer.accepting import Accepting
 from napari_attnseg.viewer.batch import Batch
 from napari_attnseg.viewer.docking import tab_with_others
+from napari_attnseg.viewer.large_prediction import LargePrediction
+from napari_attnseg.viewer.large_section import LargeSection
 from napari_attnseg.viewer.predicting import Target
 from napari_attnseg.viewer.session import session_of
 from napari_attnseg.viewer.shortcuts import PREDICT_KEYS, bind_predict_keys
@@ -41,6 +44,7 @@ class PredictDock(QWidget):
         self.ranking = learning.ranking
         self.accepting = Accepting(self.session, lambda: self.proposals.current)
         self.batch = Batch(self.session)
+        self.large = LargeSection(self.session, learning, self)
         self._make_widgets()
         self._lay_out()
         self._connect()
@@ -78,7 +82,8 @@ class PredictDock(QWidget):
         rank = QHBoxLayout()
         rank.addWidget(self.rank_button)
         rank.addWidget(self.rank_label, 1)
-        for widget in (self.models, self.banner, self.buttons, self.auto_box, self.controls, self.layers, self.accepts):
+        above = (self.models, self.banner, self.buttons, self.large.panel, self.auto_box)
+        for widget in (*above, self.controls, self.layers, self.accepts):
             layout.addWidget(widget)
         layout.addLayout(rank)
         layout.addWidget(folded("Keys", self.keys))
@@ -101,6 +106,7 @@ class PredictDock(QWidget):
         self.proposals.problem.connect(lambda sentence: self.banner.tell("classes", sentence))
         predicting.progressed.connect(lambda done, left: self.buttons.setProgress(done, "", left))
         predicting.ended.connect(self._on_ended)
+        self.large.changed.connect(self._show_reason)
         self.ranking.progressed.connect(self._on_ranking)
         self.batch.progressed.connect(lambda done, left, text: self.buttons.setProgress(done, text, left))
         self.batch.noticed.connect(show_warning)
@@ -132,6 +138,7 @@ class PredictDock(QWidget):
         reason = NO_MODEL if self.model is None else "" if target is not None else "Open an image first."
         self.buttons.setReason(reason)
         self.buttons.setStack(target is not None and bool(target.stack_shape))
+        self.buttons.setRunning(target is not None and self.large.predicting.is_on(target.image))
 
     def _choose_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Model", "", "Models (*.safetensors)")
@@ -145,11 +152,13 @@ class PredictDock(QWidget):
         if model is None:
             return
         if what in ("image", "plane"):
-            if target is not None:
-                self.predicting.predict(model, target, whole=what == "image")
+            whole = what == "image"
+            if target is not None and not (whole and self.large.predicting.is_on(target.image)):
+                in_memory = partial(self.predicting.predict, model, target, whole=whole)
+                self.large.order(model, target, in_memory) if whole else in_memory()
         elif folder is not None:
             images = [entry.image for entry in self.session.entries() if what == "all" or entry.mask is None]
-            self.batch.start(model, images, folder.root, _options(self.controls.value()))
+            self.batch.start(model, images, folder.root, _options(self.controls.value(), folder.choices.axes))
 
     def _cancel(self) -> None:
         if self.batch.is_active:
@@ -168,6 +177,14 @@ class PredictDock(QWidget):
     def _follow(self) -> None:
         """Show what is known of the image that was opened, or predict it if that is wished."""
         self._show_reason()
+        model, target = self.model, self.proposals.target()
+        kept = self.predicting.kept(model, target.image) if model is not None and target is not None else None
+        if kept is not None and self.auto_box.isChecked():
+            self._follow_in_memory()
+        else:  # a large image is shown as far as it is in files, and predicted only when that is asked for
+            self.large.follow(model, self._follow_in_memory)
+
+    def _follow_in_memory(self) -> None:
         model, target = self.model, self.proposals.target()
         if model is None or target is None or not self.auto_box.isChecked():
             return
@@ -243,9 +260,12 @@ class PredictDock(QWidget):
             self.layers.setClasses(found.class_names[1:] if found.is_binary else found.class_names)
             self.layers.setLevels(len(found.attention))
             self.controls.setThresholdUsed(found.is_binary)
+            in_files = isinstance(found, LargePrediction)
+            self.controls.setInFiles(in_files, has_probability=not in_files or bool(found.probability))
+            self.accepts.setPart(in_files)
         self._show_reason()
 
 
-def _options(options: OverlayOptions) -> list[str]:
+def _options(options: OverlayOptions, axes: str | None) -> list[str]:
     chosen = ["--threshold", f"{options.threshold:g}", "--min-size", str(options.min_size)]
-    return [*chosen, "--fill-holes"] if options.fill_holes else chosen
+    return chosen + ["--fill-holes"] * options.fill_holes + (["--axes", axes] if axes else [])

@@ -14,8 +14,9 @@ from napari_attnseg.data.classes import Classes
 from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.viewer.classes_colormap import class_colormap
 from napari_attnseg.viewer.image_layers import showable
+from napari_attnseg.viewer.large_levels import Level
+from napari_attnseg.viewer.large_prediction import AnyPrediction, LargePrediction
 from napari_attnseg.viewer.layer_roles import KEY, image_of, role_of
-from napari_attnseg.viewer.predicted_image import PredictedImage
 
 ROLES = ("prediction", "probability", "uncertainty", "attention")
 CONTOUR = 2  # pixels of the screen
@@ -33,6 +34,22 @@ class Part:
     """Of the class or the gate, from 0."""
     name: str
     data: Any
+    """An array, or a list of levels that are read when they are looked at."""
+
+    @property
+    def is_multiscale(self) -> bool:
+        """Whether it has several levels; a single one is shown as an array."""
+        return isinstance(self.data, list)
+
+    @property
+    def is_in_files(self) -> bool:
+        """Whether it is read when it is looked at."""
+        return self.is_multiscale or isinstance(self.data, Level)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return int(self.data[0].ndim if self.is_multiscale else self.data.ndim)
 
 
 @dataclass(frozen=True)
@@ -54,10 +71,10 @@ class PredictionLayers:
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self.shown: PredictedImage | None = None
+        self.shown: AnyPrediction | None = None
         self._layers: dict[tuple[str, int], Layer] = {}
 
-    def show(self, found: PredictedImage, look: Look, classes: Classes) -> None:
+    def show(self, found: AnyPrediction, look: Look, classes: Classes) -> None:
         """Show a prediction over its image."""
         below = self._reference(found.image)
         if below is None:
@@ -68,7 +85,7 @@ class PredictionLayers:
             self._remove(key)
         selected = list(self._viewer.layers.selection)
         for part in reversed(parts):  # the last one lies lowest
-            self._put(part, found, below, parts)
+            self._put(part, found, below, parts, classes)
         self.shown = found
         self._colour(found, classes)
         self.look(look)
@@ -102,6 +119,17 @@ class PredictionLayers:
         if layer is not None and layer in self._viewer.layers:
             layer.refresh()
 
+    def grow(self) -> None:
+        """Draw anew what can be seen of a prediction in files that has grown."""
+        found = self.shown
+        if not isinstance(found, LargePrediction):
+            return
+        for (role, number), layer in self._present():
+            if layer.visible:
+                layer.refresh(extent=False)
+            if role == "attention" and isinstance(layer, Image):
+                _set_limits(layer, _attention_limits(found, number))
+
     def clear(self) -> None:
         """Show no prediction; the layers stay, empty, for the next one."""
         if self.shown is None:
@@ -109,7 +137,8 @@ class PredictionLayers:
         self.shown = None
         for _, layer in self._present():
             layer.visible = False
-            layer.data = np.zeros((1,) * layer.ndim, layer.dtype)
+            empty = [np.zeros((side,) * layer.ndim, layer.dtype) for side in (2, 1)]
+            layer.data = empty if layer.multiscale else empty[1]
             layer.metadata = {KEY: layer.metadata[KEY] | {"image": None}}
 
     def _present(self) -> list[tuple[tuple[str, int], Layer]]:
@@ -121,34 +150,40 @@ class PredictionLayers:
         images = [layer for layer in self._viewer.layers if role_of(layer) == "image" and image_of(layer) == image]
         return images[-1] if images else None
 
-    def _put(self, part: Part, found: PredictedImage, below: Image, parts: list[Part]) -> None:
+    def _put(self, part: Part, found: AnyPrediction, below: Image, parts: list[Part], classes: Classes) -> None:
         key = (part.role, part.number)
         options: dict[str, Any] = {"name": part.name, "metadata": {KEY: {"image": str(found.image), "role": part.role}}}
         place = {name: getattr(below, name) for name in ("scale", "translate", "units", "axis_labels")}
         layer = self._layers.get(key)
-        if layer is not None and layer in self._viewer.layers and layer.ndim == np.ndim(part.data):
+        if layer is not None and layer in self._viewer.layers and _can_take(layer, part):
             if _is_same(layer.data, part.data):
                 layer.refresh()
             else:
                 layer.data = part.data
+            if isinstance(layer, Labels) and layer.editable == part.is_in_files:
+                layer.editable = not part.is_in_files
             kept = layer.metadata.get(KEY, {})  # with the classes that it is coloured by
             options["metadata"] = {KEY: kept | options["metadata"][KEY]}
             for name, value in {**options, **place}.items():
                 if not np.array_equal(getattr(layer, name), value):
                     setattr(layer, name, value)
-            if isinstance(layer, Image) and tuple(layer.contrast_limits) != (limits := _limits(part, found)):
-                layer.contrast_limits = limits
+            if isinstance(layer, Image):
+                _set_limits(layer, _limits(part, found))
             return
         if layer is not None:
             self._remove(key)
-        options |= {**place, "opacity": OPACITY[part.role], "visible": False}
+        options |= {**place, "opacity": OPACITY[part.role], "visible": False, "multiscale": part.is_multiscale}
         if part.role == "prediction":
-            layer = Labels(part.data, **options)
+            # set later, the first colours would be thrown away before they were drawn, which vispy cannot do
+            layer = Labels(part.data, colormap=class_colormap(classes), **options)
+            layer.metadata = {KEY: layer.metadata[KEY] | {"classes": classes}}
+            layer.editable = not part.is_in_files
         else:
             blending = "additive" if part.role == "attention" else "translucent"
-            layer = Image(part.data, colormap=COLOURS[part.role], blending=blending, **options)
+            limits = _limits(part, found)
+            layer = Image(part.data, colormap=COLOURS[part.role], blending=blending, contrast_limits=limits, **options)
             layer.contrast_limits_range = (0, 1)
-            layer.contrast_limits = _limits(part, found)
+            layer.contrast_limits = limits
         lower = [(other.role, other.number) for other in parts[parts.index(part) + 1 :]]
         places = [self._viewer.layers.index(layer) for name, layer in self._present() if name in lower]
         self._viewer.layers.insert(int(max([self._viewer.layers.index(below), *places])) + 1, layer)
@@ -157,47 +192,84 @@ class PredictionLayers:
     def _remove(self, key: tuple[str, int]) -> None:
         layer = self._layers.pop(key)
         if layer in self._viewer.layers:
+            # drawn first: vispy loses the colours that other labels were given since it last drew
+            self._viewer.window._qt_viewer.canvas.native.repaint()
             self._viewer.layers.remove(layer)
 
-    def _colour(self, found: PredictedImage, classes: Classes) -> None:
+    def _colour(self, found: AnyPrediction, classes: Classes) -> None:
         layer = self._layers.get(("prediction", 0))
         if isinstance(layer, Labels) and layer.metadata[KEY].get("classes") != classes:
             layer.colormap = class_colormap(classes)
             layer.metadata = {KEY: layer.metadata[KEY] | {"classes": classes}}
 
 
+def _can_take(layer: Layer, part: Part) -> bool:
+    """Whether a layer can show a part: of as many axes, and of one or several resolutions as before."""
+    return bool(layer.ndim == part.ndim and layer.multiscale == part.is_multiscale)
+
+
+def _set_limits(layer: Image, limits: tuple[float, float]) -> None:
+    if tuple(layer.contrast_limits) != limits:
+        layer.contrast_limits = limits
+
+
 def _is_same(shown: Any, wanted: Any) -> bool:
     """Whether two arrays are one piece of memory, whose values may have changed: drawing it anew is enough then."""
+    if isinstance(wanted, list):
+        return len(shown) == len(wanted) and all(one is other for one, other in zip(shown, wanted, strict=True))
     if not (isinstance(shown, np.ndarray) and isinstance(wanted, np.ndarray)):
         return shown is wanted
     one, other = shown.__array_interface__, wanted.__array_interface__
     return all(one[name] == other[name] for name in ("data", "shape", "typestr", "strides"))
 
 
-def _limits(part: Part, found: PredictedImage) -> tuple[float, float]:
+def _limits(part: Part, found: AnyPrediction) -> tuple[float, float]:
     """Return the values to show as dark and bright; of attention it is the differences that tell where a gate looks."""
     if part.role != "attention":
         return 0.0, 1.0
+    if isinstance(found, LargePrediction):
+        return _attention_limits(found, part.number)
     values = [found.attention[(part.number, *plane)][::4, ::4] for plane in list(found.planes)[:5]]
-    low, high = np.percentile(np.concatenate([value.ravel() for value in values]), (2, 99.5)).tolist()
+    return _spread(np.concatenate([value.ravel() for value in values]))
+
+
+def _attention_limits(found: LargePrediction, gate: int) -> tuple[float, float]:
+    """Return the limits for what is predicted so far, from the coarsest level."""
+    coarsest = found.attention[gate][-1]
+    values = [coarsest[(*plane, slice(None, None, 4), slice(None, None, 4))] for plane in sorted(found.planes)[:5]]
+    known = np.concatenate([np.zeros(0, np.float32), *(value.ravel() for value in values)])
+    return _spread(known[known > 0])
+
+
+def _spread(values: Any) -> tuple[float, float]:
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = np.percentile(values, (2, 99.5)).tolist()
     return (low, high) if high - low > LEAST_SPREAD else (0.0, 1.0)
 
 
-def _parts(found: PredictedImage, look: Look) -> list[Part]:
+def _parts(found: AnyPrediction, look: Look) -> list[Part]:
     """Return the layers of a prediction, the topmost first."""
     stem = stem_of(found.image)
-    parts = [Part("prediction", 0, f"{stem} prediction", found.labels)]
+    parts = [Part("prediction", 0, f"{stem} prediction", _showable(found.labels))]
     names = found.class_names[1:] if found.is_binary else found.class_names
     parts += [
-        Part("probability", number, f"{stem} probability of {name}", showable(found.probability[number]))
-        for number, name in enumerate(names)
+        Part("probability", number, f"{stem} probability of {name}", _showable(data))
+        for number, (name, data) in enumerate(zip(names, found.probability, strict=False))
     ]
-    if look.uncertainty:  # is computed for it
-        parts.append(Part("uncertainty", 0, f"{stem} uncertainty", showable(found.uncertainty)))
+    if look.uncertainty and len(found.uncertainty):  # is computed for it
+        parts.append(Part("uncertainty", 0, f"{stem} uncertainty", _showable(found.uncertainty)))
     gates = len(found.attention)
     for number in range(gates):
         end = {0: " (deepest)", gates - 1: " (finest)"}.get(number, "") if gates > 1 else ""
         parts.append(
-            Part("attention", number, f"{stem} attention {number + 1}{end}", showable(found.attention[number]))
+            Part("attention", number, f"{stem} attention {number + 1}{end}", _showable(found.attention[number]))
         )
     return parts
+
+
+def _showable(data: Any) -> Any:
+    if isinstance(data, list):
+        return data if len(data) > 1 else data[0]
+    return showable(data)

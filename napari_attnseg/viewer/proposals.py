@@ -11,7 +11,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_attnseg.annotation.accept import mapping_problem
 from napari_attnseg.viewer.accepting import folder_classes
-from napari_attnseg.viewer.predicted_image import Plane, PredictedImage
+from napari_attnseg.viewer.large_prediction import AnyPrediction
+from napari_attnseg.viewer.predicted_image import Plane
 from napari_attnseg.viewer.predicting import Predicting, Target
 from napari_attnseg.viewer.prediction_layers import Look, PredictionLayers
 from napari_attnseg.viewer.widgets.layer_choice import ShownLayers
@@ -46,7 +47,7 @@ class Proposals(QObject):
         session.closing.connect(self._settle.stop)
 
     @property
-    def current(self) -> PredictedImage | None:
+    def current(self) -> AnyPrediction | None:
         """The prediction that is shown."""
         return self._layers.shown
 
@@ -87,7 +88,7 @@ class Proposals(QObject):
         elif found is not None:
             self._layers.look(self._look())
 
-    def show(self, found: PredictedImage) -> None:
+    def show(self, found: AnyPrediction) -> None:
         """Show a prediction if its image is the one that is worked on."""
         target = self.target()
         if target is None or target.image != found.image:
@@ -102,13 +103,20 @@ class Proposals(QObject):
         self._show(found)
         self.changed.emit()
 
+    def grow(self, found: AnyPrediction) -> None:
+        """Draw a prediction anew that has grown; show it if it is not shown yet."""
+        if self.current is found:
+            self._layers.grow()
+        else:
+            self.show(found)
+
     def clear(self) -> None:
         """Show no prediction."""
         if self.current is not None:
             self._layers.clear()
             self.changed.emit()
 
-    def _show(self, found: PredictedImage) -> None:
+    def _show(self, found: AnyPrediction) -> None:
         folder = self._session.folder
         if folder is not None:
             self._layers.show(found, self._look(), folder.classes)
@@ -125,11 +133,11 @@ class Proposals(QObject):
             opacity=options.opacity,
         )
 
-    def _plane(self, found: PredictedImage) -> Plane:
+    def _plane(self, found: AnyPrediction) -> Plane:
         target = self.target()
         return target.plane if target is not None and target.image == found.image else ()
 
-    def _decide(self, found: PredictedImage, planes: list[Plane]) -> None:
+    def _decide(self, found: AnyPrediction, planes: list[Plane]) -> None:
         options = self.options
         found.decide(planes, threshold=options.threshold, min_size=options.min_size, fill_holes=options.fill_holes)
 
