@@ -11,45 +11,15 @@ from napari import Viewer
 from napari.layers import Image, Labels, Layer
 
 from napari_attnseg.data.classes import Classes
-from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.viewer.classes_colormap import class_colormap
-from napari_attnseg.viewer.image_layers import showable
-from napari_attnseg.viewer.large_levels import Level
 from napari_attnseg.viewer.large_prediction import AnyPrediction, LargePrediction
 from napari_attnseg.viewer.layer_roles import KEY, image_of, role_of
+from napari_attnseg.viewer.prediction_parts import Part, attention_limits, limits_of, parts_of
 
 ROLES = ("prediction", "probability", "uncertainty", "attention")
 CONTOUR = 2  # pixels of the screen
 OPACITY = {"prediction": 0.8, "probability": 0.6, "uncertainty": 0.6, "attention": 0.5}
-LEAST_SPREAD = 0.02  # attention that hardly differs is shown as it is
 COLOURS = {"probability": "viridis", "uncertainty": "magma", "attention": "inferno"}
-
-
-@dataclass(frozen=True)
-class Part:
-    """One layer of a prediction."""
-
-    role: str
-    number: int
-    """Of the class or the gate, from 0."""
-    name: str
-    data: Any
-    """An array, or a list of levels that are read when they are looked at."""
-
-    @property
-    def is_multiscale(self) -> bool:
-        """Whether it has several levels; a single one is shown as an array."""
-        return isinstance(self.data, list)
-
-    @property
-    def is_in_files(self) -> bool:
-        """Whether it is read when it is looked at."""
-        return self.is_multiscale or isinstance(self.data, Level)
-
-    @property
-    def ndim(self) -> int:
-        """How many axes it has."""
-        return int(self.data[0].ndim if self.is_multiscale else self.data.ndim)
 
 
 @dataclass(frozen=True)
@@ -79,7 +49,7 @@ class PredictionLayers:
         below = self._reference(found.image)
         if below is None:
             return
-        parts = _parts(found, look)
+        parts = parts_of(found, uncertainty=look.uncertainty)
         wanted = {(part.role, part.number) for part in parts}
         for key in [key for key in self._layers if key not in wanted]:
             self._remove(key)
@@ -128,7 +98,7 @@ class PredictionLayers:
             if layer.visible:
                 layer.refresh(extent=False)
             if role == "attention" and isinstance(layer, Image):
-                _set_limits(layer, _attention_limits(found, number))
+                _set_limits(layer, attention_limits(found, number))
 
     def clear(self) -> None:
         """Show no prediction; the layers stay, empty, for the next one."""
@@ -168,7 +138,7 @@ class PredictionLayers:
                 if not np.array_equal(getattr(layer, name), value):
                     setattr(layer, name, value)
             if isinstance(layer, Image):
-                _set_limits(layer, _limits(part, found))
+                _set_limits(layer, limits_of(part, found))
             return
         if layer is not None:
             self._remove(key)
@@ -180,7 +150,7 @@ class PredictionLayers:
             layer.editable = not part.is_in_files
         else:
             blending = "additive" if part.role == "attention" else "translucent"
-            limits = _limits(part, found)
+            limits = limits_of(part, found)
             layer = Image(part.data, colormap=COLOURS[part.role], blending=blending, contrast_limits=limits, **options)
             layer.contrast_limits_range = (0, 1)
             layer.contrast_limits = limits
@@ -221,55 +191,3 @@ def _is_same(shown: Any, wanted: Any) -> bool:
         return shown is wanted
     one, other = shown.__array_interface__, wanted.__array_interface__
     return all(one[name] == other[name] for name in ("data", "shape", "typestr", "strides"))
-
-
-def _limits(part: Part, found: AnyPrediction) -> tuple[float, float]:
-    """Return the values to show as dark and bright; of attention it is the differences that tell where a gate looks."""
-    if part.role != "attention":
-        return 0.0, 1.0
-    if isinstance(found, LargePrediction):
-        return _attention_limits(found, part.number)
-    values = [found.attention[(part.number, *plane)][::4, ::4] for plane in list(found.planes)[:5]]
-    return _spread(np.concatenate([value.ravel() for value in values]))
-
-
-def _attention_limits(found: LargePrediction, gate: int) -> tuple[float, float]:
-    """Return the limits for what is predicted so far, from the coarsest level."""
-    coarsest = found.attention[gate][-1]
-    values = [coarsest[(*plane, slice(None, None, 4), slice(None, None, 4))] for plane in sorted(found.planes)[:5]]
-    known = np.concatenate([np.zeros(0, np.float32), *(value.ravel() for value in values)])
-    return _spread(known[known > 0])
-
-
-def _spread(values: Any) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(values, (2, 99.5)).tolist()
-    return (low, high) if high - low > LEAST_SPREAD else (0.0, 1.0)
-
-
-def _parts(found: AnyPrediction, look: Look) -> list[Part]:
-    """Return the layers of a prediction, the topmost first."""
-    stem = stem_of(found.image)
-    parts = [Part("prediction", 0, f"{stem} prediction", _showable(found.labels))]
-    names = found.class_names[1:] if found.is_binary else found.class_names
-    parts += [
-        Part("probability", number, f"{stem} probability of {name}", _showable(data))
-        for number, (name, data) in enumerate(zip(names, found.probability, strict=False))
-    ]
-    if look.uncertainty and len(found.uncertainty):  # is computed for it
-        parts.append(Part("uncertainty", 0, f"{stem} uncertainty", _showable(found.uncertainty)))
-    gates = len(found.attention)
-    for number in range(gates):
-        end = {0: " (deepest)", gates - 1: " (finest)"}.get(number, "") if gates > 1 else ""
-        parts.append(
-            Part("attention", number, f"{stem} attention {number + 1}{end}", _showable(found.attention[number]))
-        )
-    return parts
-
-
-def _showable(data: Any) -> Any:
-    if isinstance(data, list):
-        return data if len(data) > 1 else data[0]
-    return showable(data)

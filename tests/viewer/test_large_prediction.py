@@ -318,6 +318,7 @@ def test_bad_images_and_disks_are_one_sentence(
         (place / "ballast").write_bytes(bytes(8_000_000))
         opened(docks.annotate, qtbot, place / "data")
         until(qtbot, lambda: docks.session.shown == place / "data" / NAME)
+        use(docks, qtbot, trained)
         click(qtbot, dock.buttons.image_button)
         until(qtbot, lambda: "needs about" in sentence(docks))
         assert "are free" in sentence(docks)
