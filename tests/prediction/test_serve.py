@@ -17,6 +17,7 @@ import tifffile
 
 from napari_attnseg.prediction import plane_input, serve
 from napari_attnseg.prediction.inbox import Inbox, Replies
+from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.serve import Server
 from tests.prediction.test_predictor import GREYS, model, noise, predictor
 
@@ -198,10 +199,7 @@ def test_too_large_an_image_is_refused_and_a_region_of_it_is_not(talk: Talk, mon
 
 
 def test_too_little_memory_is_said_before_it_runs_out(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Free:
-        available = 1000
-
-    monkeypatch.setattr(plane_input.psutil, "virtual_memory", Free)
+    monkeypatch.setenv(MEMORY_VARIABLE, "0.000001")
     talk.order(1)
     assert "a.tif needs about 0.0 GB of memory" in talk.do()["sentence"]
 
