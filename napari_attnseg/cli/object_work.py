@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_attnseg.data.pairs import find_pairs, stem_of
+from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.models.starter_models import model_path
