@@ -48,6 +48,7 @@ def test_before_the_first_batch_there_is_a_sentence(curves):
     curves.clear()
     assert curves.message.isVisible()
     assert not curves.loss_plot.isVisible()
+    assert not curves.score_plot.isVisible(), "not those of the run before"
 
 
 def test_rows_round_trip_and_are_drawn(curves):

@@ -113,6 +113,8 @@ class TrainingCurves(QWidget):
         if some:
             self._draw_loss()
             self._draw_scores()
+        elif self.score_plot is not None:  # with the curves of the run before
+            self.score_plot.hide()
 
     def _make_plots(self) -> None:
         self.loss_plot = make_plot(_HEIGHT - 14, "Curve of the loss")
