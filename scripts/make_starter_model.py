@@ -4,6 +4,9 @@ What the model is stands in `scripts/starter_models/NAME.json`; how it was train
 and of the runs that it started from. The kernels are stored in 16 bits, which halves the file. The card keeps the
 digests of the images that were learnt from and held out, because by these a training that starts from the model knows
 what is fair to measure on; a digest is 16 digits, from which no image can be made. It keeps no path.
+
+With `--mean-with-start` the weights lie half-way between those of the run and those that it started from, which keeps
+more of what the first training knew of other images (Wortsman 2022, doi:10.1109/CVPR52688.2022.00780).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +60,39 @@ def main() -> None:
     """Write the model, and print how much it differs from the one that it was made from."""
     options = _parser().parse_args()
     best = options.run / "best.safetensors"
+    start = _start_of(options.run) if options.mean_with_start else None
     description = Description.read(options.description or SCRIPTS / "starter_models" / f"{options.name}.json")
-    scores = json.loads(options.scores.read_text(encoding="utf-8"))["mean"] if options.scores else None
+    scores, held_out = _mean_in(options.scores), _mean_in(options.held_out)
     path = options.out / f"{options.name}{SUFFIX}"
-    ship(best, path, description, recipe_of(options.run, options.name, description.source), scores)
-    print(f"{path}: {path.stat().st_size:,} bytes")
-    images = sorted(item for item in options.images.rglob("*.tif*") if "_MASK" not in item.stem)
-    largest = max(largest_difference(best, path, image) for image in images)
+    recipe = recipe_of(options.run, options.name, description.source)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = best
+        if start is not None:
+            whole = Path(folder) / best.name
+            save_mean(start, best, whole, held_out)
+            again = f"runs/{options.name}-{len(recipe)} {options.name} --mean-with-start"
+            recipe = (*recipe, f"python scripts/make_starter_model.py {again}")
+        ship(whole, path, description, recipe, scores)
+        print(f"{path}: {path.stat().st_size:,} bytes")
+        images = sorted(item for item in options.images.rglob("*.tif*") if "_MASK" not in item.stem)
+        largest = max(largest_difference(whole, path, image) for image in images)
     print(f"Largest difference of a probability, in {len(images)} images: {largest:.2g}")
     print(load_card(path).about)
+
+
+def save_mean(start: Path, best: Path, path: Path, scores: dict[str, float] | None) -> None:
+    """Write a model whose weights and statistics are the mean of two of one network, with the card of the second.
+
+    `scores` are what the mean reaches on the images that were held out; without them the card has none, for those of
+    the second are not its own.
+    """
+    model, card = load_model(best)
+    values, others = model.state_dict(), load_model(start)[0].state_dict()
+    mean = {
+        name: value.lerp(others[name], 0.5) if value.is_floating_point() else value for name, value in values.items()
+    }
+    model.load_state_dict(mean)
+    save_model(path, model, card.model_copy(update={"scores": {"score": scores["f1"], **scores} if scores else {}}))
 
 
 def ship(best: Path, path: Path, description: Description, recipe: tuple[str, ...], scores: Any = None) -> None:
@@ -99,6 +127,16 @@ def ship(best: Path, path: Path, description: Description, recipe: tuple[str, ..
     _require_no_path(card)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_model(path, model, card)
+
+
+def _start_of(run: Path) -> Path:
+    """Return the model that a run started from."""
+    return Path(json.loads((run / "run.json").read_text(encoding="utf-8"))["init"])
+
+
+def _mean_in(scores: Path | None) -> dict[str, float] | None:
+    """Return the mean scores in what evaluate --json wrote."""
+    return json.loads(scores.read_text(encoding="utf-8"))["mean"] if scores else None
 
 
 def recipe_of(run: Path, name: str, source: str) -> tuple[str, ...]:
@@ -160,6 +198,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, metavar="RUN_FOLDER", help="holds best.safetensors and run.json")
     parser.add_argument("name", metavar="NAME", help="what the model will go by, such as nuclei")
     parser.add_argument("--scores", type=Path, metavar="FILE", help="what evaluate --json wrote for images kept apart")
+    parser.add_argument("--mean-with-start", action="store_true", help="halve the way back to the run's starting model")
+    parser.add_argument("--held-out", type=Path, metavar="FILE", help="the same for the held-out images, of the mean")
     parser.add_argument("--description", type=Path, metavar="FILE", help="default scripts/starter_models/NAME.json")
     parser.add_argument("--out", type=Path, metavar="DIR", default=FOLDER, help="default %(default)s")
     parser.add_argument("--images", type=Path, metavar="DIR", default=SAMPLES, help="images to compare predictions on")

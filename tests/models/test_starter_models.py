@@ -66,7 +66,7 @@ def test_each_model_is_small_says_what_it_is_and_names_no_place(name: str) -> No
     assert {"f1", "jaccard"} <= card.scores.keys()
     places = re.compile(r"(^|[\s'\"=])(/|~|[A-Za-z]:\\)|\\|/(home|root|work|tmp|Users)/")
     assert [text for text in strings_of(card.model_dump(mode="json")) if places.search(text)] == []
-    assert all(command.startswith("napari-attnseg train ") for command in about.recipe)
+    assert all(command.startswith(("napari-attnseg train ", "python scripts/")) for command in about.recipe)
 
 
 def test_kernels_are_stored_in_16_bits_and_statistics_are_not() -> None:
@@ -191,6 +191,26 @@ def test_the_card_says_what_it_is_and_how_it_was_trained(script: ModuleType, tmp
     assert card.class_names == ("background", "nucleus")
     assert card.data.channels == "rgb"
     assert card.training["trained_on"] == ["0123456789abcdef"], "what is fair to measure on stays known"
+
+
+def test_the_mean_with_the_model_that_a_run_started_from(script: ModuleType, tmp_path: Path) -> None:
+    first = make_run(tmp_path / "one")
+    model, card = load_model(first / "best.safetensors")
+    moved = {name: value + 0.5 * value.is_floating_point() for name, value in model.state_dict().items()}
+    model.load_state_dict(moved)
+    second = make_run(tmp_path / "two", first / "best.safetensors")
+    save_model(second / "best.safetensors", model, card)
+    held_out = {"mean": {"f1": 0.25, "jaccard": 0.125}}
+    (tmp_path / "held_out.json").write_text(json.dumps(held_out))
+    path = shipped(script, second, tmp_path / "out", "--mean-with-start", "--held-out", tmp_path / "held_out.json")
+    one, mean = load_model(first / "best.safetensors")[0].state_dict(), load_model(path)[0].state_dict()
+    for name, value in mean.items():
+        wanted = one[name] + 0.25 * value.is_floating_point()
+        torch.testing.assert_close(value, wanted.to(value.dtype), rtol=0, atol=2e-3)
+    card = load_card(path)
+    assert card.scores == {"score": 0.25, "f1": 0.25, "jaccard": 0.125}, "its own, and not those of the second run"
+    assert card.about is not None
+    assert card.about.recipe[-1] == "python scripts/make_starter_model.py runs/discs-2 discs --mean-with-start"
 
 
 def test_a_card_that_names_a_place_is_not_shipped(script: ModuleType, tmp_path: Path) -> None:
