@@ -125,7 +125,8 @@ def test_predict_describe_and_a_plane(make: Make, request_of: PredictRequest) ->
     assert isinstance(reply, Predicted)
     assert reply.request == asked
     direct = predictor(asked.model, probability=True, attention=True).predict_file(asked.image)
-    assert np.array_equal(reply.probability, direct.probability)
+    # two processes may share sums out among their threads in different ways
+    np.testing.assert_allclose(reply.probability, direct.probability, rtol=0, atol=1e-5)
     assert reply.attention is not None
     assert reply.uncertainty_map is not None
     assert np.abs(reply.attention - direct.attention).max() < 1e-3

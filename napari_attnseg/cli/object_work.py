@@ -121,7 +121,7 @@ def predicted_work(
 
 def _below(file: Path, data: Path) -> Path:
     """Return the folder of a file, seen from `data`."""
-    return file.parent.relative_to(data) if data.is_dir() else Path()
+    return file.parent.relative_to(data) if data in file.parents else Path()
 
 
 def _require_free(work: list[Work], inputs: list[Path]) -> None:
