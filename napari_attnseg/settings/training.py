@@ -173,7 +173,7 @@ class TrainingSettings(Settings):
     image_memory: float | None = Field(
         None,
         ge=0,
-        title="Memory for images",
+        title="Image memory",
         description="How much memory the images may take; those that do not fit are read from their files again and "
         "again while training. Unset: half of what is free when the training begins.",
         json_schema_extra=extra_data("GB"),

@@ -123,12 +123,12 @@ def test_what_is_typed_is_taken(form, changes, qtbot):
 @pytest.mark.parametrize(
     ("group", "name", "text", "words"),
     [
-        ("training", "learning_rate", "fast", "unable to parse string as a number (given: 'fast')"),
-        ("training", "learning_rate", "2", "less than or equal to 1 (given: 2.0)"),
-        ("training", "max_minutes", "0", "greater than 0"),
-        ("training", "seed", "-1", "greater than or equal to 0"),
-        ("model", "widths", "32 x", "valid integer"),
-        ("model", "widths", "32", "at least 2 items"),
+        ("training", "learning_rate", "fast", "it must be a number (given: 'fast')"),
+        ("training", "learning_rate", "2", "at most 1.0 (given: 2.0)"),
+        ("training", "max_minutes", "0", "it must be above 0"),
+        ("training", "seed", "-1", "at least 0"),
+        ("model", "widths", "32 x", "whole number"),
+        ("model", "widths", "32", "at least 2 values"),
         ("data", "axes", "QX", "'QX' must name each of its axes once"),
         ("data", "group_pattern", "(", "not a regular expression"),
     ],
