@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from napari_attnseg.data.file_lock import try_lock
 
 _GUARD_SECONDS = 2.0
 
@@ -31,21 +32,3 @@ def guard(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def try_lock(handle: int) -> bool:
-    """Lock an open file for this process, without waiting; True as well where the file system has no locks."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return True
-    return True

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_attnseg.annotation.guard import try_lock
+from napari_attnseg.data.file_lock import try_lock
 from napari_attnseg.errors import RunFolderError
 
 _FILE = ".compare.lock"

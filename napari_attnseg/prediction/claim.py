@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from napari_attnseg.data.file_lock import try_lock
 from napari_attnseg.errors import SaveError
 
 _ATTEMPTS = 10
@@ -53,7 +54,7 @@ def _take(path: Path, what: str) -> int:
             handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         except OSError as error:
             raise SaveError(f"{path.parent} cannot be written to ({error.strerror}); choose another folder.") from error
-        if not _locked(handle):
+        if not try_lock(handle):
             os.close(handle)
             raise SaveError(f"{what} already, {_holder(path)}; wait until that has ended, or stop it.")
         if _is_there(handle, path):
@@ -77,24 +78,6 @@ def _sign(handle: int) -> None:
     os.ftruncate(handle, 0)
     os.lseek(handle, 1, os.SEEK_SET)
     os.write(handle, f"by process {os.getpid()} on {socket.gethostname()} since {now:%d %B, %H:%M}".encode())
-
-
-def _locked(handle: int) -> bool:
-    """Lock an open file without waiting; True as well where the file system has no locks."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _holder(path: Path) -> str:
