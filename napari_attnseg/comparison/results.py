@@ -117,9 +117,16 @@ class ComparedModel:
         assert found is not None  # a compared model has a run, and a run an image
         return found
 
+    @property
+    def repeats(self) -> list[Evaluation]:
+        """The scores of the images of each repeat, which is a run or the runs of all folds with one seed."""
+        seeds = dict.fromkeys(run.seed for run in self.runs)
+        images = [[image.result for run in self.runs if run.seed == seed for image in run.images] for seed in seeds]
+        return [Evaluation(tuple(found), self.runs[0].class_names) for found in images]
+
     def dice(self, class_id: int) -> Spread:
-        """Return the Dice of a class over all pixels of a run, spread over the runs."""
-        found = spread_of(float(run.evaluation.dice[class_id]) for run in self.runs)
+        """Return the Dice of a class over all pixels of a repeat, those of its folds together, spread over repeats."""
+        found = spread_of(float(one.dice[class_id]) for one in self.repeats)
         assert found is not None
         return found
 
@@ -135,9 +142,7 @@ class ComparedModel:
     @property
     def matrix(self) -> NDArray[np.float64]:
         """The confusion matrix over the pixels of all images, (classes, classes), averaged over repeats."""
-        seeds = max(len({run.seed for run in self.runs}), 1)
-        total = np.sum([run.evaluation.matrix for run in self.runs], axis=0)
-        return np.asarray(total / seeds, np.float64)
+        return np.asarray(np.mean([one.matrix for one in self.repeats], axis=0), np.float64)
 
 
 @dataclass(frozen=True)

@@ -62,4 +62,25 @@ def test_a_class_that_no_held_out_image_has_is_named() -> None:
     names = ("background", "liver", "spleen", "kidney")
     assert "Not annotated" not in "".join(scores_section(results_of(names)))
     page = "".join(scores_section(results_of(names, empty=(1, 3))))
-    assert "Not annotated in the images that a training held out: liver and kidney." in page
+    assert "Not annotated in the held-out images: liver and kidney." in page
+
+
+def test_pixels_of_all_folds_of_a_repeat_are_scored_together() -> None:
+    """An image without objects counts by what is wrongly found in it, not as a score of 0."""
+
+    def run(seed: int, fold: int, matrix: list[list[int]]) -> ScoredRun:
+        image = ScoredImage(Path(str(fold)), Path("m"), str(fold), ImageScore("a", np.array(matrix, np.int64)))
+        return ScoredRun(f"{seed}-{fold}", Path("m"), (image,), ("background", "lesion"), 5, seed=seed, fold=fold)
+
+    tumour, half_found = [[90, 0], [0, 10]], [[90, 0], [5, 5]]
+    healthy = [[98, 2], [0, 0]]
+    model = ComparedModel("unet", (run(0, 0, tumour), run(0, 1, healthy), run(1, 0, half_found), run(1, 1, healthy)))
+    first, second = 20 / 22, 10 / 17
+    assert model.dice(1).mean == pytest.approx((first + second) / 2)
+    assert model.dice(1).deviation == pytest.approx((first - second) / 2**0.5)
+    assert model.mean("f1").mean == pytest.approx((1 + 0 + 2 / 3 + 0) / 4)
+    convention = MaskConvention("binary", {0: 0, 255: 1}, ("background", "lesion"))
+    results = Results((model,), ("background", "lesion"), ("#000000", "#ffffff"), convention)
+    page = "".join(scores_section(results))
+    assert "F1 of all pixels" in page
+    assert model.dice(1).text(between="<small>") in page

@@ -109,7 +109,7 @@ def confusion_matrices(results: Results) -> Figure:
     models, names = results.models, results.class_names
     columns = min(len(models), 3 if len(names) <= 3 else 2 if len(names) <= MOST_NUMBERED else 1)
     rows = -(-len(models) // columns)
-    height = WIDTH / max(columns, 2) * (1.08 if len(names) > 2 else 0.86)
+    height = WIDTH / max(columns, 2) * (1.08 if len(names) > 2 else 0.86 if columns < 3 else 1.05)
     figure = Figure(figsize=(WIDTH / max(columns, 2) * columns, height * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     image = None

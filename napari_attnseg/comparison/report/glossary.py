@@ -25,6 +25,12 @@ def terms(results: Results) -> list[tuple[str, str]]:
             "For each annotated class, what its pixels were taken for; a perfect model has 100 % on the diagonal.",
         ),
     ]
+    if not results.has_classes:
+        meaning = (
+            "F1 as if all images, with several folds those of all folds, were one: large objects count more than small "
+            "ones, and an image without objects counts only by what is wrongly found in it."
+        )
+        found.insert(2, ("F1 of all pixels", meaning))
     if trained:
         found += [
             ("Held out", "Kept away from the training, to measure the model on images that it has not seen."),

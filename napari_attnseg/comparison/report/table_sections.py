@@ -24,18 +24,23 @@ _SCORES = {
 def scores_section(results: Results) -> list[str]:
     """Return the means of all scores, and with classes their Dice."""
     has_curves = any(run.curve for model in results.models for run in model.runs)
-    header = ["Model", *_SCORES.values(), *(["Last epoch*", "Trainings"] if has_curves else [])]
+    pooled = [] if results.has_classes else ["F1 of all pixels"]  # classes have a table of their own
+    differ = ["Trainings"] if len({len(model.runs) for model in results.models}) > 1 else []  # some failed
+    header = ["Model", *_SCORES.values(), *pooled, *(["Last epoch*", *differ] if has_curves else [])]
     rows = []
     for model in ranked(results.models):
         row = [model.label, *(_cell(model.mean(name)) for name in _SCORES)]
+        row += [_cell(model.dice(1))] if pooled else []
         last = spread_of(run.last_score for run in model.runs)
-        rows.append([*row, *([_cell(last), str(len(model.runs))] if has_curves else [])])
+        row += [_cell(last)] if has_curves else []
+        rows.append([*row, *([str(len(model.runs))] if has_curves and differ else [])])
     several = any(len(model.runs) > 1 for model in results.models)
     over = " ± standard deviation over the trainings" if several else ""
+    together = " F1 of all pixels takes the images of all folds together." if pooled else ""
     parts = [
         page.heading("Scores on the held-out images" if has_curves else "Scores"),
         page.table(header, rows, first_stands_out=len(rows) > 1),
-        page.paragraph(f"Mean over the images{over}; the highest F1 first.", "note"),
+        page.paragraph(f"Mean over the images{over}; the highest F1 first.{together}", "note"),
     ]
     if has_curves:
         text = f"* {score_name(results)} after the last epoch, whether or not that was the best one."
@@ -47,20 +52,20 @@ def _classes(results: Results) -> list[str]:
     numbers = range(1, len(results.class_names))
     rows = []
     for model in ranked(results.models):
-        mean = spread_of(float(run.evaluation.dice[1:].mean()) for run in model.runs)
+        mean = spread_of(float(one.dice[1:].mean()) for one in model.repeats)
         values = [_cell(model.dice(number)) for number in numbers]
         rows.append([model.label, *values, _cell(mean)])
     return [
         page.heading("Dice of each class"),
         page.table(["Model", *results.class_names[1:], "Mean"], rows, first_stands_out=len(rows) > 1),
-        page.paragraph("Over all pixels of the held-out images of a training together; background left out.", "note"),
+        page.paragraph("Over all pixels of the held-out images of all folds together; background left out.", "note"),
         page.paragraph(_absent(results), "note"),
     ]
 
 
 def _absent(results: Results) -> str:
-    """Say which classes the figures of a run say nothing about."""
-    matrices = [run.evaluation.matrix for model in results.models for run in model.runs]
+    """Say which classes the figures of a repeat say nothing about."""
+    matrices = [one.matrix for model in results.models for one in model.repeats]
     never = [
         name
         for number, name in enumerate(results.class_names)
@@ -69,8 +74,8 @@ def _absent(results: Results) -> str:
     if not never:
         return ""
     return (
-        f"Not annotated in the images that a training held out: {listed(never)}. There Dice is 1 if nothing was "
-        "predicted and else 0, and says nothing of how well the class is found."
+        f"Not annotated in the held-out images: {listed(never)}. There Dice is 1 if nothing was predicted and else 0, "
+        "and says nothing of how well the class is found."
     )
 
 
