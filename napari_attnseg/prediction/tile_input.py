@@ -11,8 +11,8 @@ import numpy as np
 
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy_pixels import Pixels
-from napari_attnseg.data.loading import network_channels
-from napari_attnseg.data.normalise import scale, to_grey
+from napari_attnseg.data.loading import network_channels, with_network_channels
+from napari_attnseg.data.normalise import scale
 from napari_attnseg.data.part_ranges import PartRanges
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.prediction.grid import Axis, FloatArray
@@ -134,15 +134,17 @@ class TileInput:
         return self._strip[1][:, :, columns]
 
     def _read(self, plane: int, rows: slice, columns: slice) -> Array:
-        """Read (channel, y, x), grey if that is what the network gets."""
+        """Read (channel, y, x), with the channels that the network gets."""
         info = self.info
         place = tuple(int(i) for i in np.unravel_index(plane, info.stack_shape)) if info.stack_shape else ()
         if info.is_rgb:
             part = np.moveaxis(np.asarray(self._pixels[(*place, rows, columns)]), -1, 0)
-            return to_grey(part[None])[0] if self._data.channels == "grey" else part
-        channels = (slice(None),) if info.channels > 1 else ()
-        part = np.asarray(self._pixels[(*place, *channels, rows, columns)])
-        return part if channels else part[None]
+        elif info.channels > 1:
+            part = np.asarray(self._pixels[(*place, slice(None), rows, columns)])
+        else:
+            part = np.asarray(self._pixels[(*place, rows, columns)])[None]
+        seen: Array = with_network_channels(part[None], info, self._data)[0]
+        return seen
 
     def _scaled(self, part: Array, ranges: Ranges) -> FloatArray:
         scaled = np.empty(part.shape, np.float32)

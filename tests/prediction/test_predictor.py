@@ -22,12 +22,18 @@ BINARY = MaskConvention("binary", {0: 0, 255: 1}, ("background", "nucleus"))
 GREYS = MaskConvention("classes", {0: 0, 63: 1, 126: 2, 252: 3}, ("background", "liver", "kidney", "spleen"))
 
 
-def model(path: Path, masks: MaskConvention = BINARY, channels: int = 1, name: str = "attention_se_unet") -> Path:
+def model(
+    path: Path,
+    masks: MaskConvention = BINARY,
+    channels: int = 1,
+    name: str = "attention_se_unet",
+    data: DataSettings | None = None,
+) -> Path:
     """Write a network as it is before training, three levels deep."""
     classes = 1 if masks.n_classes == 2 else masks.n_classes
     settings = make(ModelSettings, {"name": name, "widths": (8, 16, 16), "in_channels": channels, "classes": classes})
     torch.manual_seed(1)
-    card = ModelCard(model=settings, data=DataSettings(), masks=masks.to_dict(), patch_size=32)
+    card = ModelCard(model=settings, data=data or DataSettings(), masks=masks.to_dict(), patch_size=32)
     save_model(path, build_model(settings), card)
     return path
 
