@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import psutil
 
 from napari_attnseg.data.convention import MaskConvention
@@ -74,7 +73,7 @@ def _is_read_in_parts(pair: Pair, settings: DataSettings) -> bool:
     """Whether the file stores its planes such that a part of one can be read."""
     image = open_lazily(pair.image, settings.axes)
     image.close()
-    return not isinstance(image.levels[0], np.ndarray)
+    return image.is_read_in_parts
 
 
 def _left_on_disk(pair: Pair, image: LoadedImage, settings: DataSettings, files: OpenFiles) -> LoadedImage:

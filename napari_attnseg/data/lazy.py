@@ -7,9 +7,10 @@ one gets an overview, see `pyramid`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,22 @@ class LazyImage:
     info: ImageInfo
     axes: str
     """Axes of each level: the stack axes, then CYX, YX, or YXS for RGB."""
-    levels: list[Any]
-    """Arrays of falling resolution: dask arrays for what lies in the file, numpy arrays for an overview."""
-    overview: Overview | None = None
+    overview: Overview | None
     """What `fill_overview` fills; its levels are the last ones of `levels`."""
-    _pixels: Any = field(default=None, repr=False)
-    _file: tifffile.TiffFile | None = field(default=None, repr=False)
+    _stored: list[Pixels | Array] = field(repr=False)
+    """Full resolution, and what coarser ones the file has."""
+    _file: tifffile.TiffFile | None = field(repr=False)
+
+    @cached_property
+    def levels(self) -> list[Any]:
+        """Arrays of falling resolution: dask arrays for what lies in the file, numpy arrays for an overview."""
+        stored = [_dask(level) if isinstance(level, Pixels) else level for level in self._stored]
+        return [*stored, *(self.overview.levels if self.overview else [])]
+
+    @property
+    def is_read_in_parts(self) -> bool:
+        """Whether the pixels lie in the file until they are looked at; else they were read when it was opened."""
+        return isinstance(self._stored[0], Pixels)
 
     def fill_overview(
         self,
@@ -73,11 +84,11 @@ class LazyImage:
         DataError
             The pixels are damaged.
         """
-        return self.overview is None or self.overview.fill(self._pixels, on_progress, should_stop)
+        return self.overview is None or self.overview.fill(self._stored[0], on_progress, should_stop)
 
     def sample(self) -> Array:
         """Read about nine small parts of the middle plane: (channel, values), all of them for RGB in one row."""
-        base, rgb = self._pixels, self.info.is_rgb
+        base, rgb = self._stored[0], self.info.is_rgb
         y = base.ndim - (3 if rgb else 2)
         middle = tuple(length // 2 for length in self.info.stack_shape)
         parts = []
@@ -91,7 +102,7 @@ class LazyImage:
 
     def read(self, key: Any) -> Array:
         """Read a part at full resolution; the key may hold whole numbers, slices without steps and an ellipsis."""
-        return np.asarray(self._pixels[key])
+        return np.asarray(self._stored[0][key])
 
     def close(self) -> None:
         """Close the file; the levels in it cannot be read any more."""
@@ -138,7 +149,7 @@ def open_lazily(path: Path, axes: str | None = None) -> LazyImage:
     except BaseException:
         tif.close()
         raise
-    return _assemble(info, names, found[0], [_dask(pixels) for pixels in found], tif)
+    return _assemble(info, names, found, tif)
 
 
 @contextmanager
@@ -170,12 +181,14 @@ def opened_pixels(path: Path, axes: str | None = None) -> Iterator[tuple[ImageIn
 
 def _read_whole(path: Path, axes: str | None, info: ImageInfo, names: str) -> LazyImage:
     pixels = layer_order(read_image(path, axes).pixels, info)
-    return _assemble(info, names, pixels, [pixels], None)
+    return _assemble(info, names, [pixels], None)
 
 
-def _assemble(info: ImageInfo, names: str, pixels: Any, levels: list[Any], tif: tifffile.TiffFile | None) -> LazyImage:
-    overview = Overview.of(pixels.shape, pixels.dtype, names) if len(levels) == 1 else None
-    return LazyImage(info, names, [*levels, *(overview.levels if overview else [])], overview, pixels, tif)
+def _assemble(
+    info: ImageInfo, names: str, stored: Sequence[Pixels | Array], tif: tifffile.TiffFile | None
+) -> LazyImage:
+    overview = Overview.of(stored[0].shape, stored[0].dtype, names) if len(stored) == 1 else None
+    return LazyImage(info, names, overview, list(stored), tif)
 
 
 def layer_order(pixels: Array, info: ImageInfo) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,14 @@ def test_a_training_without_memory_for_images_learns_the_same(make_folder: MakeF
         assert {**one, "minutes": 0} == {**other, "minutes": 0}
     assert found.waiting is not None
     assert 0 <= found.waiting <= 1
+
+
+def test_images_are_read_in_parts_without_what_the_viewer_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installation without the viewer has no dask."""
+    for name in ("dask", "dask.array"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (image,) = loaded(written(tmp_path, "tiled", np.uint8), DataSettings(), limit=0)
+    assert isinstance(image.pixels, PixelsOnDisk)
+    assert image.pixels[0, :, 10:20, 10:30].shape == (1, 10, 20)
