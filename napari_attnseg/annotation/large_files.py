@@ -16,7 +16,7 @@ from napari_attnseg.data.pairs import ATTENTION, PREDICTION, stem_of
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import SaveError
 from napari_attnseg.models.model_card import ModelCard, load_card
-from napari_attnseg.prediction.from_card import data_of, layouts_of, outputs_of
+from napari_attnseg.prediction.from_card import channels_of, data_of, layouts_of
 from napari_attnseg.prediction.origin import Origin
 from napari_attnseg.prediction.plane_input import MOST_PIXELS
 from napari_attnseg.prediction.room import has_room
@@ -126,7 +126,7 @@ class LargeWork:
         left = 1.0
         if found.state == "begun" and found.progress is not None:
             left -= found.progress.rows_done / found.progress.rows
-        free = free_disk(self.folder)
+        free = free_disk(self.folder, self.partial if found.state != "begun" else None)
         choices = [self]
         if found.state != "begun" and self.settings.attention:
             choices.append(replace(self, settings=self.settings.model_copy(update={"attention": False})))
@@ -147,7 +147,7 @@ class LargeWork:
         as well.
         """
         data = data_of(self.card, axes=self.settings.axes, channels=self.settings.channels)
-        fits = has_room(self.info, data, outputs_of(self.card, self.settings))
+        fits = has_room(self.info, data, *channels_of(self.card, self.settings))
         return not fits or self.info.height * self.info.width > MOST_PIXELS
 
     @property

@@ -11,6 +11,7 @@ from napari_attnseg.errors import DataError
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, predict_plane
+from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_OVERLAP, DEFAULT_TILE_SIZE
 
 SMALLEST_TILE = 128
 _CPU_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory")
@@ -20,9 +21,9 @@ _CPU_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory")
 class Tiling:
     """How planes are cut; what was too much for the device's memory once is not tried again."""
 
-    tile_size: int
-    overlap: int
-    batch_size: int
+    tile_size: int = DEFAULT_TILE_SIZE
+    overlap: int = DEFAULT_OVERLAP
+    batch_size: int = DEFAULT_BATCH_SIZE
 
     def lower(self) -> bool:
         """Take half of the tiles at once, or, from one on, tiles of half the side; return whether that was possible."""

@@ -41,9 +41,10 @@ def gate_names(card: ModelCard) -> tuple[str, ...]:
     return tuple(f"gate {level}" for level in range(gates, 0, -1))
 
 
-def outputs_of(card: ModelCard, settings: PredictionSettings) -> int:
-    """Return how many channels are kept of each plane; see `room.memory_needed`."""
-    return card.model.classes + len(gate_names(card)) * settings.attention
+def channels_of(card: ModelCard, settings: PredictionSettings) -> tuple[int, int]:
+    """Return how many channels the network gives of a plane, and how many are kept; see `room.memory_needed`."""
+    gates = len(gate_names(card)) * settings.attention
+    return card.model.classes + gates, card.model.classes * settings.probability + gates
 
 
 def layouts_of(card: ModelCard, settings: PredictionSettings, info: ImageInfo) -> dict[str, Layout]:

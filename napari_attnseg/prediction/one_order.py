@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.prediction.array_files import ArrayFile
+from napari_attnseg.prediction.from_card import gate_names
 from napari_attnseg.prediction.inbox import PredictOrder
 from napari_attnseg.prediction.plane_input import KnownRanges, PlaneInput, require_room
 from napari_attnseg.prediction.predictor import Predictor
@@ -51,7 +52,7 @@ def predict_order(
     numbers = range(planes.info.n_planes) if number is None else [number]
     part = _Part.of(order.region, planes.info.height, planes.info.width, predictor.tiling.overlap)
     attention = order.attention and predictor.has_attention
-    outputs = card.model.classes + (len(card.model.levels) - 1) * attention
+    outputs = card.model.classes + len(gate_names(card)) * attention
     require_room(planes.info, predictor.data, *part.size, outputs)
     files = _Files(order, len(numbers), attention=attention)
     try:

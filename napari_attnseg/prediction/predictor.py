@@ -149,8 +149,9 @@ class Predictor:
         """
         pixels = network_input(image, self.data, self.card.model.in_channels)
         settings = self.settings
-        planes: list[PlaneResult] = []
         labels = np.empty((len(pixels), *pixels.shape[2:]), np.uint8)
+        probability = self._kept(len(self.probability_names), pixels) if settings.probability else None
+        attention = self._kept(len(self.gate_names), pixels) if settings.attention else None
         for number, plane in enumerate(pixels):
 
             def on_tiles(done: int, total: int, number: int = number) -> None:
@@ -158,11 +159,10 @@ class Predictor:
 
             result = self.predict_plane(plane, attention=settings.attention, on_tiles=on_tiles, should_stop=should_stop)
             labels[number] = self._tidied(to_labels(result.probability, settings.threshold))
-            planes.append(result)
-        probability = np.stack([one.probability for one in planes]) if settings.probability else None
-        attention = (
-            np.stack([one.attention for one in planes if one.attention is not None]) if settings.attention else None
-        )
+            if probability is not None:
+                probability[number] = result.probability
+            if attention is not None and result.attention is not None:
+                attention[number] = result.attention
         return Prediction(image.info, labels, probability, attention)
 
     def write(self, prediction: Prediction, folder: Path) -> list[Path]:
@@ -200,6 +200,11 @@ class Predictor:
     def _data(self) -> DataSettings:
         """Return how images are read and scaled: as for training, save for what the settings say."""
         return data_of(self.card, axes=self.settings.axes, channels=self.settings.channels)
+
+    @staticmethod
+    def _kept(channels: int, pixels: FloatArray) -> FloatArray:
+        """Return the place for what is kept of all planes, (plane, channel, y, x)."""
+        return np.empty((len(pixels), channels, *pixels.shape[2:]), np.float32)
 
     def _tidied(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         settings = self.settings

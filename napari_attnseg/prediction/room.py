@@ -19,7 +19,7 @@ from napari_attnseg.settings import DataSettings
 MEMORY_VARIABLE = "NAPARI_ATTNSEG_MEMORY"
 
 
-def has_room(info: ImageInfo, data: DataSettings, outputs: int) -> bool:
+def has_room(info: ImageInfo, data: DataSettings, computed: int, kept: int) -> bool:
     """Whether half of the memory that is free is enough to predict an image in one piece; see `memory_needed`.
 
     Raises
@@ -27,7 +27,7 @@ def has_room(info: ImageInfo, data: DataSettings, outputs: int) -> bool:
     SettingsError
         See `free_memory`.
     """
-    return 2 * memory_needed(info, data, outputs) < free_memory()
+    return 2 * memory_needed(info, data, computed, kept) < free_memory()
 
 
 def free_memory() -> int:
@@ -51,15 +51,17 @@ def free_memory() -> int:
         ) from error
 
 
-def memory_needed(info: ImageInfo, data: DataSettings, outputs: int) -> int:
+def memory_needed(info: ImageInfo, data: DataSettings, computed: int, kept: int) -> int:
     """Return about how many bytes it takes to predict an image in memory, all planes with all that is kept of them.
 
     Parameters
     ----------
-    outputs
-        Channels that are kept of each plane: those of probability and attention; at least one is needed to compute.
+    computed
+        Channels that the network gives of the plane that is being predicted: classes and attention gates.
+    kept
+        Channels that are kept of each plane until they are written: those of probability and attention, if any.
     """
     stored = prod(info.shape) * np.dtype(info.dtype).itemsize
     pixels = info.height * info.width
     scaled = 4 * network_channels(info, data) * info.n_planes
-    return ceil(2 * stored + pixels * (scaled + (4 * outputs + 2) * info.n_planes + 12 * max(outputs, 1)))
+    return ceil(2 * stored + pixels * (scaled + (4 * kept + 2) * info.n_planes + 12 * computed))

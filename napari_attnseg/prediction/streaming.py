@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from napari_attnseg.data.lazy import opened_pixels
@@ -15,7 +16,7 @@ from napari_attnseg.data.loading import require_channels
 from napari_attnseg.data.ome_zarr import Layout
 from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.data.tiff import ImageInfo
-from napari_attnseg.errors import DataError
+from napari_attnseg.errors import DataError, SaveError
 from napari_attnseg.prediction.claim import claimed
 from napari_attnseg.prediction.finishing import LargeProgress, finish
 from napari_attnseg.prediction.from_card import layouts_of
@@ -25,7 +26,14 @@ from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.tile_input import TileInput
 from napari_attnseg.prediction.tile_rows import TileRows, TileTooLarge
 from napari_attnseg.prediction.tuning import found_tiling
-from napari_attnseg.prediction.working_store import Progress, WorkingStore, remove, require_disk, store_folder
+from napari_attnseg.prediction.working_store import (
+    Progress,
+    WorkingStore,
+    read_progress,
+    remove,
+    require_disk,
+    store_folder,
+)
 
 _NOT_IN_KEY = {"device", "batch_size", "tile_by_tile", "format"}
 
@@ -65,8 +73,7 @@ def predict_streamed(
     Stopped
         `should_stop` returned True.
     """
-    lock = folder / f".{stem_of(path)}{PREDICTION}.lock"
-    with claimed(lock, f"{path.name} is being predicted into {folder}"):
+    with _claimed(path, folder):
         fresh = False
         while True:
             try:
@@ -77,6 +84,30 @@ def predict_streamed(
             written = finish(predictor, store, layouts, path, folder, on_progress, should_stop)
             _report(path, store.progress)
             return written
+
+
+def has_begun(predictor: Predictor, path: Path, folder: Path) -> bool:
+    """Whether a prediction of this image with this model and these settings was broken off and can go on.
+
+    Raises
+    ------
+    DataError, ModelFileError
+        The image or the model cannot be read any more.
+    """
+    progress = read_progress(store_folder(path, folder))
+    return progress is not None and progress.key == _key(predictor, Origin.of(predictor.path, path, predictor.settings))
+
+
+def discard_begun(path: Path, folder: Path) -> None:
+    """Remove what is left of a prediction that was broken off, unless another process goes on with it."""
+    if store_folder(path, folder).exists():
+        with suppress(SaveError, OSError), _claimed(path, folder):
+            remove(store_folder(path, folder))
+
+
+def _claimed(path: Path, folder: Path) -> AbstractContextManager[None]:
+    lock = folder / f".{stem_of(path)}{PREDICTION}.lock"
+    return claimed(lock, f"{path.name} is being predicted into {folder}")
 
 
 def _predict_rows(
@@ -128,24 +159,25 @@ def _store(
     place, key = store_folder(info.path, folder), _key(predictor, origin)
     found = None if fresh else WorkingStore.found(place, layouts, key)
     if not fresh:
-        asked = found.progress.tile_size if found else settings.tile_size
+        begun = found.progress if found else None  # its rows of tiles are counted, and so have to stay the same
         better = found_tiling(
             predictor.model,
             predictor.compute,
             info.height * info.width,
-            tile_size=asked,
+            tile_size=begun.tile_size if begun else settings.tile_size,
             batch_size=settings.batch_size,
-            overlap=settings.overlap,
+            overlap=begun.overlap if begun else settings.overlap,
             attention=settings.attention,
             turned=settings.tta,
         )
         tiling.tile_size, tiling.overlap, tiling.batch_size = better.tile_size, better.overlap, better.batch_size
     left = 1 - found.progress.rows_done / found.progress.rows if found else 1.0
-    require_disk(folder, layouts, share_left=left, as_tiff=settings.format == "tiff")
+    replaced = place if found is None else None
+    require_disk(folder, layouts, share_left=left, as_tiff=settings.format == "tiff", replaced=replaced)
     if found is not None:
         return found
     down, _ = axes_of(info.height, info.width, tiling.tile_size, tiling.overlap, predictor.model.divisor)
-    progress = Progress(key, tiling.tile_size, len(down.starts) * info.n_planes)
+    progress = Progress(key, tiling.tile_size, tiling.overlap, len(down.starts) * info.n_planes)
     return WorkingStore.begun(place, layouts, progress, origin.to_json())
 
 

@@ -42,9 +42,10 @@ class TileRows:
         self._predictor, self._source, self._store, self._layouts = predictor, source, store, layouts
         self._on_row, self._should_stop = on_row, should_stop
         self._values = values_of_new_mask(predictor.convention)
-        info, tiling = source.info, predictor.tiling
-        divisor = predictor.model.divisor
-        self._down, self._across = axes_of(info.height, info.width, store.progress.tile_size, tiling.overlap, divisor)
+        self._is_broken = False
+        info, progress = source.info, store.progress
+        tiles = progress.tile_size, progress.overlap
+        self._down, self._across = axes_of(info.height, info.width, *tiles, predictor.model.divisor)
 
     def predict(self, plane: int, first_new: int) -> None:
         """Predict a plane from one row of tiles on."""
@@ -83,22 +84,35 @@ class TileRows:
     def _forward(self, cut: FloatArray) -> FloatArray:
         """Apply the network, to fewer tiles at once where memory runs out."""
         one = self._predictor
+        most = one.tiling.batch_size
+        if len(cut) > most:  # cut before it was found that so many are too many
+            parts = [cut[first : first + most] for first in range(0, len(cut), most)]
+            return np.concatenate([self._forward(part) for part in parts])
         try:
             return forward(one.model, cut, one.compute, with_attention=self._gates > 0, turned=one.settings.tta)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-        one.tiling.batch_size = min(one.tiling.batch_size, len(cut))
+        one.tiling.batch_size = len(cut)
         lower_or_refuse(one.tiling, one.compute)
         if len(cut) == 1:
             raise TileTooLarge
-        half = len(cut) // 2
-        return np.concatenate((self._forward(cut[:half]), self._forward(cut[half:])))
+        return self._forward(cut)
 
     def _finish(
         self, blend: RowBlend, plane: int, row: int, columns: list[int], results: FloatArray, is_new: bool
     ) -> int:
         """Blend some tiles and write what is final; return how many rows are done if one is finished now, else 0."""
+        if self._is_broken:  # what waited behind a failure lacks what that left out, and may not count as done
+            return 0
+        self._is_broken = True
+        rows_done = self._write(blend, plane, row, columns, results, is_new)
+        self._is_broken = False
+        return rows_done
+
+    def _write(
+        self, blend: RowBlend, plane: int, row: int, columns: list[int], results: FloatArray, is_new: bool
+    ) -> int:
         for column, result in zip(columns, results, strict=True):
             part, values = blend.add(row, column, result)
             if is_new:

@@ -8,10 +8,10 @@ from pathlib import Path
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.prediction.finishing import LargeProgress
-from napari_attnseg.prediction.from_card import outputs_of
+from napari_attnseg.prediction.from_card import channels_of
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.room import has_room
-from napari_attnseg.prediction.streaming import predict_streamed
+from napari_attnseg.prediction.streaming import discard_begun, has_begun, predict_streamed
 
 OnProgress = Callable[[float, LargeProgress | None], None]
 
@@ -44,7 +44,7 @@ def predict_to_files(
     def tell(progress: LargeProgress) -> None:
         on_progress(progress.share, progress)
 
-    if not is_predicted_tile_by_tile(predictor, path):
+    if not is_predicted_tile_by_tile(predictor, path, folder):
         info = read_info(path, predictor.data.axes)
         try:
             image = read_image(path, predictor.data.axes)
@@ -53,22 +53,26 @@ def predict_to_files(
                 raise
         else:
             prediction = predictor.predict_image(image, lambda share: on_progress(share, None), should_stop)
-            return predictor.write(prediction, folder)
+            written = predictor.write(prediction, folder)
+            discard_begun(path, folder)
+            return written
     # also an image with a damaged tile comes here, which then is one gap
     return predict_streamed(predictor, path, folder, tell, should_stop)
 
 
-def is_predicted_tile_by_tile(predictor: Predictor, path: Path) -> bool:
-    """Whether an image is read and written tile by tile.
+def is_predicted_tile_by_tile(predictor: Predictor, path: Path, folder: Path) -> bool:
+    """Whether an image is read and written tile by tile: if there is no room for it, or that was begun in the folder.
 
     Raises
     ------
-    DataError
-        See `tiff.read_info`.
+    DataError, ModelFileError
+        See `tiff.read_info`, and `streaming.has_begun`.
     """
     settings = predictor.settings
     if settings.format != "tiff" or settings.tile_by_tile == "always":
         return True
     if settings.tile_by_tile == "never":
         return False
-    return not has_room(read_info(path, predictor.data.axes), predictor.data, outputs_of(predictor.card, settings))
+    info = read_info(path, predictor.data.axes)
+    has_enough = has_room(info, predictor.data, *channels_of(predictor.card, settings))
+    return not has_enough or has_begun(predictor, path, folder)

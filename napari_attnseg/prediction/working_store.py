@@ -27,7 +27,7 @@ from napari_attnseg.errors import SaveError
 from napari_attnseg.prediction.plane_input import Ranges
 
 PROGRESS = "progress.json"
-_FORMAT = 2
+_FORMAT = 3
 _SHARE_OF_LABELS = 0.15  # of their size that labels take once compressed; scattered small objects stay below
 _LEVELS = 4 / 3  # all coarser levels together take a third of the finest
 
@@ -41,6 +41,7 @@ class Progress:
     key: str
     """Tells model, settings and image from any others."""
     tile_size: int
+    overlap: int
     rows: int
     """Rows of tiles of all planes."""
     rows_done: int = 0
@@ -197,7 +198,9 @@ def disk_needed(layouts: Mapping[str, Layout]) -> float:
     return size
 
 
-def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: float, as_tiff: bool) -> None:
+def require_disk(
+    folder: Path, layouts: Mapping[str, Layout], *, share_left: float, as_tiff: bool, replaced: Path | None = None
+) -> None:
     """Refuse to begin what will not fit on the disk.
 
     Parameters
@@ -206,6 +209,8 @@ def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: flo
         The share of the image that is not predicted yet.
     as_tiff
         Whether a TIFF is written from the working store at the end, so that both are there for a while.
+    replaced
+        A folder that will be removed first.
 
     Raises
     ------
@@ -213,7 +218,7 @@ def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: flo
         The free space is less than what will probably be needed, or the folder is not there.
     """
     needed = disk_needed(layouts) * (share_left + as_tiff)
-    free = free_disk(folder)
+    free = free_disk(folder, replaced)
     if needed > free:
         raise SaveError(
             f"The prediction needs about {gigabytes(needed)} in {folder}, and {gigabytes(free)} are free there; make "
@@ -221,8 +226,8 @@ def require_disk(folder: Path, layouts: Mapping[str, Layout], *, share_left: flo
         )
 
 
-def free_disk(folder: Path) -> int:
-    """Return how many bytes are free where a folder is, or will be.
+def free_disk(folder: Path, replaced: Path | None = None) -> int:
+    """Return how many bytes are free where a folder is, or will be, once `replaced` is removed from there.
 
     Raises
     ------
@@ -231,7 +236,8 @@ def free_disk(folder: Path) -> int:
     """
     there = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
     with keeping(folder):
-        return shutil.disk_usage(there).free
+        given_back = sum(file.stat().st_size for file in replaced.rglob("*") if file.is_file()) if replaced else 0
+        return shutil.disk_usage(there).free + given_back
 
 
 @contextmanager

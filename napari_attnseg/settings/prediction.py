@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from napari_attnseg.settings.computing import DeviceName, PrecisionName
 from napari_attnseg.settings.declared import Axes, Settings, extra_data
 
-DEFAULT_TILE_SIZE, DEFAULT_BATCH_SIZE = 512, 4
+DEFAULT_TILE_SIZE, DEFAULT_OVERLAP, DEFAULT_BATCH_SIZE = 512, 64, 4
 """What is taken where nothing is asked for and nothing else is known to be faster."""
 
 
@@ -53,7 +53,7 @@ class PredictionSettings(Settings):
         json_schema_extra=extra_data("pixels"),
     )
     overlap: int = Field(
-        64,
+        DEFAULT_OVERLAP,
         ge=0,
         title="Tile overlap",
         description="Width over which neighbouring tiles are blended.",

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from napari_attnseg.data.patches import LoadedImage
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
+from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
 from napari_attnseg.prediction.labels import to_labels
-from napari_attnseg.prediction.tiling import FloatArray, predict_plane
+from napari_attnseg.prediction.tiling import FloatArray
 from napari_attnseg.training.evaluation import Evaluation, ImageScore
 from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.losses import Loss
 from napari_attnseg.training.metrics import confusion_matrix
 from napari_attnseg.training.plan import Plan
-
-_SMALLEST_TILE = 128
 
 
 @dataclass(frozen=True)
@@ -93,27 +92,15 @@ def _scored(
     should_stop: Callable[[], bool],
 ) -> tuple[NDArray[np.int64], float]:
     """Return the confusion matrix of a plane and its loss."""
-    probability = _predict(model, image.pixels[plane].astype(np.float32), compute, should_stop)
+    # A CPU gains nothing from several tiles at once, and a stop is seen between two passes.
+    tiling = Tiling(batch_size=1) if compute.device.type == "cpu" else Tiling()
+    pixels = image.pixels[plane].astype(np.float32)
+    probability = predict_within_memory(model, pixels, compute, tiling, should_stop=should_stop).probability
     truth, valid = image.labels[plane][None], None if image.valid is None else image.valid[plane][None]
     loss = loss_of(
         _logits(probability), torch.from_numpy(truth).long(), None if valid is None else torch.from_numpy(valid)
     )
     return confusion_matrix(truth, to_labels(probability)[None], n_classes, valid), float(loss)
-
-
-def _predict(model: UNet, plane: FloatArray, compute: Compute, should_stop: Callable[[], bool]) -> FloatArray:
-    """Return the probabilities of a plane, in smaller pieces where the GPU's memory is too small."""
-    # A CPU gains nothing from several tiles at once, and a stop is seen between two passes.
-    batch, tile = (1 if compute.device.type == "cpu" else 4), 512
-    while True:
-        try:
-            return predict_plane(
-                model, plane, compute, tile_size=tile, batch_size=batch, should_stop=should_stop
-            ).probability
-        except torch.OutOfMemoryError:
-            if batch == 1 and tile <= _SMALLEST_TILE:
-                raise
-        batch, tile = (1, tile) if batch > 1 else (1, tile // 2)
 
 
 def _logits(probability: FloatArray) -> torch.Tensor:

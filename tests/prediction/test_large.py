@@ -32,8 +32,14 @@ from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.streaming import predict_streamed
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import is_predicted_tile_by_tile, predict_to_files
-from napari_attnseg.prediction.working_store import read_progress, require_disk, store_folder
-from napari_attnseg.settings import PredictionSettings
+from napari_attnseg.prediction.working_store import (
+    WorkingStore,
+    free_disk,
+    read_progress,
+    require_disk,
+    store_folder,
+)
+from napari_attnseg.settings import DataSettings, PredictionSettings, make
 from tests.prediction.test_fitting import with_room_for
 from tests.prediction.test_predictor import GREYS, model, noise, predictor
 
@@ -73,6 +79,18 @@ def require_same(pairs: list[tuple[Any, Any]]) -> None:
 def test_colour_in_tiles(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", smooth(150, 205, 3), photometric="rgb", tile=(32, 48), compression="zlib")
     require_same(both_ways(model(tmp_path / "m.safetensors", channels=3), tmp_path / "a.tif", tmp_path / "out"))
+
+
+@pytest.mark.parametrize("channels", ["rgb", "grey"])
+def test_images_that_get_the_channels_of_the_network(tmp_path: Path, channels: str) -> None:
+    """A network that learnt from colour sees grey images in three equal channels, and one of grey ones no colour."""
+    learnt_from_rgb = channels == "rgb"
+    shape = (150, 205) if learnt_from_rgb else (150, 205, 3)
+    kind = "minisblack" if learnt_from_rgb else "rgb"
+    tifffile.imwrite(tmp_path / "a.tif", smooth(*shape), photometric=kind, tile=(32, 48), compression="zlib")
+    data = make(DataSettings, {"channels": channels})
+    path = model(tmp_path / "m.safetensors", channels=3 if learnt_from_rgb else 1, data=data)
+    require_same(both_ways(path, tmp_path / "a.tif", tmp_path / "out"))
 
 
 def test_classes_with_objects_tidied(tmp_path: Path) -> None:
@@ -297,6 +315,20 @@ def test_too_small_a_disk_is_said_before(tmp_path: Path) -> None:
     require_disk(tmp_path, {"_PROB": huge}, share_left=0, as_tiff=False)
 
 
+def test_what_will_be_replaced_is_room(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(8, 8))
+    free = free_disk(tmp_path)
+    needed = replace(read_info(tmp_path / "a.tif"), height=1000, width=(free + 2**40) // 4000)
+    layouts = {"_PROB": Layout(needed, "float32", ("nucleus",))}
+    old = tmp_path / "old"
+    old.mkdir()
+    with (old / "chunk").open("wb") as file:
+        file.truncate(2**42)  # which takes no room on the disk
+    with pytest.raises(SaveError, match="needs about"):
+        require_disk(tmp_path, layouts, share_left=0.6, as_tiff=False)
+    require_disk(tmp_path, layouts, share_left=0.6, as_tiff=False, replaced=old)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits on file sizes")
 def test_a_disk_that_gets_full_keeps_what_is_finished(tmp_path: Path) -> None:
     image, out = tmp_path / "a.tif", tmp_path / "out"
@@ -332,6 +364,82 @@ def test_memory_that_runs_out_for_a_tile_begins_anew_with_smaller_ones(tmp_path:
     assert np.abs(read_image(tmp_path / "a_PROB.tif").pixels - whole).max() < 0.03  # where tiles meet
 
 
+def test_memory_that_runs_out_for_a_batch_is_met_with_smaller_batches_alone(tmp_path: Path) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(300, 1000))
+    path = unet(tmp_path / "m.safetensors")
+    whole = predictor(path, probability=True, tile_size=128, overlap=32).predict_file(image).probability
+    used = predictor(path, tile_by_tile="always", probability=True, tile_size=128, overlap=32, batch_size=4)
+    seen = with_room_for(used, 2 * 128 * 128, torch.cuda.OutOfMemoryError("CUDA out of memory."))
+    predict_to_files(used, image, tmp_path)
+    assert (used.tiling.tile_size, used.tiling.batch_size) == (128, 2)
+    assert sum(shape[0] > 2 for shape in seen) == 1, "what was too much once is tried again"
+    assert np.abs(read_image(tmp_path / "a_PROB.tif").pixels - whole).max() < 1e-5
+
+
+def test_smaller_tiles_stay_as_they_are_when_it_goes_on(tmp_path: Path) -> None:
+    """Their overlap is smaller too, and with another one there would be another number of rows."""
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(900, 200))
+    path = unet(tmp_path / "m.safetensors")
+    whole = predictor(path, probability=True, tile_size=1024).predict_file(image).probability
+    values = {"tile_by_tile": "always", "probability": True, "tile_size": 256, "overlap": 128}
+    used = predictor(path, **values)
+    with_room_for(used, 128 * 128, torch.cuda.OutOfMemoryError("CUDA out of memory."))
+    begun = stopped_after(3, used, image, tmp_path)
+    assert used.tiling.overlap < 128
+    heard: list[LargeProgress] = []
+    predict_streamed(predictor(path, **values), image, tmp_path, heard.append)
+    assert heard[0].rows_done >= begun.rows_done
+    assert heard[0].rows == begun.rows
+    assert np.abs(read_image(tmp_path / "a_PROB.tif").pixels - whole).max() < 0.03  # where tiles meet
+
+
+def test_a_row_that_could_not_be_written_does_not_count_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network drive fails once, while batches that come after are waiting to be written."""
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(300, 160))
+    used = predictor(unet(tmp_path / "m.safetensors"), probability=True, **{**SMALL, "batch_size": 1})
+    put, calls = WorkingStore.put, []
+
+    def failing_once(store: WorkingStore, kind: str, plane: int, channel: int, rows: slice, *rest: Any) -> None:
+        calls.append(rows)
+        if len(calls) == 9:  # in the second row of tiles
+            time.sleep(0.5)
+            raise SaveError("The drive is gone.")
+        put(store, kind, plane, channel, rows, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkingStore, "put", failing_once)
+        with pytest.raises(SaveError, match="drive"):
+            predict_streamed(used, image, tmp_path)
+    progress = read_progress(store_folder(image, tmp_path))
+    assert progress is not None
+    assert progress.lines_done <= calls[8].start
+    predict_streamed(used, image, tmp_path)
+    whole = used.predict_file(image).probability
+    assert np.abs(read_image(tmp_path / "a_PROB.tif").pixels - whole).max() < 1e-5
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.4])
+def test_what_was_broken_off_goes_on_or_goes(tmp_path: Path, threshold: float) -> None:
+    """Also where the memory would be enough by now; with other settings it is of no use any more."""
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(300, 40))
+    path = unet(tmp_path / "m.safetensors")
+    begun = stopped_after(2, predictor(path, **SMALL), image, tmp_path)
+    heard: list[LargeProgress | None] = []
+    used = predictor(path, threshold=threshold, **SMALL)
+    predict_to_files(used, image, tmp_path, lambda share, large: heard.append(large))
+    first = heard[0]
+    assert (first is None) == (threshold != 0.5)
+    assert first is None or first.rows_done >= begun.rows_done
+    assert not begun.partial.exists()
+    assert np.array_equal(read_image(tmp_path / "a_PRED.tif").pixels[:, 0] > 0, used.predict_file(image).labels > 0)
+
+
 def test_an_event_says_how_many_rows_are_done_and_where(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(300, 40))
     events: list[Event] = []
@@ -350,14 +458,14 @@ def test_when_an_image_goes_tile_by_tile(tmp_path: Path) -> None:
     """A gigantic image, of which only the header exists, does not fit into half of any memory."""
     tifffile.imwrite(tmp_path / "a.tif", noise(40, 40))
     path = unet(tmp_path / "m.safetensors")
-    assert not is_predicted_tile_by_tile(predictor(path), tmp_path / "a.tif")
-    assert is_predicted_tile_by_tile(predictor(path, format="ome-zarr"), tmp_path / "a.tif")
+    assert not is_predicted_tile_by_tile(predictor(path), tmp_path / "a.tif", tmp_path)
+    assert is_predicted_tile_by_tile(predictor(path, format="ome-zarr"), tmp_path / "a.tif", tmp_path)
     with tifffile.TiffWriter(tmp_path / "b.tif", bigtiff=True) as writer:
         tile = (65536, 65536)
         empty = iter([b""] * 4096)
         writer.write(empty, shape=(2**22, 2**22), dtype=np.uint8, tile=tile, compression="zlib")
-    assert is_predicted_tile_by_tile(predictor(path), tmp_path / "b.tif")
-    assert not is_predicted_tile_by_tile(predictor(path, tile_by_tile="never"), tmp_path / "b.tif")
+    assert is_predicted_tile_by_tile(predictor(path), tmp_path / "b.tif", tmp_path)
+    assert not is_predicted_tile_by_tile(predictor(path, tile_by_tile="never"), tmp_path / "b.tif", tmp_path)
 
 
 def test_the_memory_that_may_be_taken_can_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,12 +473,14 @@ def test_the_memory_that_may_be_taken_can_be_said(tmp_path: Path, monkeypatch: p
     tifffile.imwrite(image, noise(40, 40))
     used = predictor(unet(tmp_path / "m.safetensors"))
     monkeypatch.setenv(MEMORY_VARIABLE, "0.00001")
-    assert is_predicted_tile_by_tile(used, image)
+    assert is_predicted_tile_by_tile(used, image, tmp_path)
     monkeypatch.setenv(MEMORY_VARIABLE, "1e6")
-    assert not is_predicted_tile_by_tile(used, image), "there is no more than the computer has, and that is enough"
+    assert not is_predicted_tile_by_tile(used, image, tmp_path), (
+        "there is no more than the computer has, and that is enough"
+    )
     monkeypatch.setenv(MEMORY_VARIABLE, "much")
     with pytest.raises(SettingsError, match="gigabytes"):
-        is_predicted_tile_by_tile(used, image)
+        is_predicted_tile_by_tile(used, image, tmp_path)
 
 
 def test_coarser_levels_grow_with_the_finest(tmp_path: Path) -> None:
