@@ -159,7 +159,13 @@ class Asked:
 
 
 def labels_of(variants: Sequence[Variant]) -> list[str]:
-    """Return how each variant is called beside the others, by that in which they differ: 'unet (dice)'."""
+    """Return how each variant is called beside the others, by that in which they differ: 'unet (dice)'.
+
+    Where each is a recipe of its own the recipe's name is enough.
+    """
+    recipes = [variant.recipe for variant in variants if variant.recipe]
+    if len(set(recipes)) == len(variants) > 1:
+        return recipes
     parts = [[getattr(variant, name) or "no recipe" for variant in variants] for name in ("model", "loss", "recipe")]
     varying = [part for part in parts if len(set(part)) > 1] or parts[:1]
     return [first + (f" ({', '.join(others)})" if others else "") for first, *others in zip(*varying, strict=True)]

@@ -45,6 +45,9 @@ def test_a_recipe_brings_its_model_and_loss_unless_they_are_named() -> None:
         "attention_se_unet-dice-other",
     ]
     assert labels_of(named.variants) == ["mine", "other"]
+    different = Asked(Path("d"), recipes={"mine": RECIPE, "other": {}})
+    assert labels_of(different.variants) == ["mine", "other"]
+    assert labels_of(alone.variants) == ["unet"]
     assert [variant.model for variant in Asked(Path("d")).variants] == ["attention_se_unet", "unet"]
 
 

@@ -330,6 +330,7 @@ def test_classes_folds_and_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert [name for name in rows[0] if name.startswith("Dice")] == ["Dice class 1", "Dice class 2", "Dice class 3"]
     page = PageContent(out / "report.html")
     assert "shared out into 2 folds" in page.text
+    assert "Over all pixels of the images of all folds together" in page.text
     assert "Dice of each class" in page.headings
     assert "Is the difference more than chance?" not in page.headings
     (tmp_path / "mine.json").write_text(json.dumps({"settings": {"training": {"loss": "dice"}}}))

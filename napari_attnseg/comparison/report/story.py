@@ -35,7 +35,7 @@ def story_of(record: Record, results: Results) -> Story:
     return Story(
         title=f"Comparison of {listed(labels) if len(labels) <= _MOST_IN_TITLE else f'{len(labels)} models'}",
         when=f"Begun {record.created.replace('T', ' ').removesuffix('+00:00')} UTC",
-        paragraphs=(_what(asked, labels), _held_out(record, results), _unfinished(results)),
+        paragraphs=(_what(asked, results.models), _held_out(record, results), _unfinished(results)),
         facts=_facts(record, results),
         command=record.command,
     )
@@ -131,8 +131,9 @@ def _equals(p: float) -> str:
     return f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"
 
 
-def _what(asked: Asked, labels: Sequence[str]) -> str:
+def _what(asked: Asked, models: Sequence[ComparedModel]) -> str:
     variants = asked.variants
+    labels = [f"{one.label} ({one.model}, {one.loss})" if one.label == one.recipe else one.label for one in models]
     losses = list(dict.fromkeys(variant.loss for variant in variants))
     number = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}.get(len(labels), str(len(labels)))
     count = f"{number} models were" if len(labels) > 1 else "One model was"
@@ -186,12 +187,19 @@ def _unfinished(results: Results) -> str:
 
 def _budget(asked: Asked) -> str:
     limits: list[str] = []
+    minutes = set()
     for variant in asked.variants:
         training = asked.settings(variant, asked.seed).training
+        minutes.add(training.max_minutes)
         epochs = f"{training.epochs} epoch{'s' * (training.epochs != 1)}"
         limit = training.max_minutes
         limits.append(f"for {epochs}" if limit is None else f"for {limit:g} minutes or {epochs}, whichever came first")
-    return limits[0] if len(set(limits)) == 1 else "each for as long as its recipe says"
+    if len(set(limits)) == 1:
+        return limits[0]
+    limit = minutes.pop() if len(minutes) == 1 else None
+    if limit is None:
+        return "each for as long as its recipe says"
+    return f"for {limit:g} minutes, or for the epochs of its recipe if they were over before"
 
 
 def _facts(record: Record, results: Results) -> Facts:

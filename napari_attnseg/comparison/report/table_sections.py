@@ -36,7 +36,7 @@ def scores_section(results: Results) -> list[str]:
         rows.append([*row, *([str(len(model.runs))] if has_curves and differ else [])])
     several = any(len(model.runs) > 1 for model in results.models)
     over = " ± standard deviation over the trainings" if several else ""
-    together = " F1 of all pixels takes the images of all folds together." if pooled else ""
+    together = f" F1 of all pixels takes {_all_images(results)} together." if pooled else ""
     parts = [
         page.heading("Scores on the held-out images" if has_curves else "Scores"),
         page.table(header, rows, first_stands_out=len(rows) > 1),
@@ -58,9 +58,14 @@ def _classes(results: Results) -> list[str]:
     return [
         page.heading("Dice of each class"),
         page.table(["Model", *results.class_names[1:], "Mean"], rows, first_stands_out=len(rows) > 1),
-        page.paragraph("Over all pixels of the held-out images of all folds together; background left out.", "note"),
+        page.paragraph(f"Over all pixels of {_all_images(results)} together; background left out.", "note"),
         page.paragraph(_absent(results), "note"),
     ]
+
+
+def _all_images(results: Results) -> str:
+    has_folds = any(run.fold is not None for model in results.models for run in model.runs)
+    return "the images of all folds" if has_folds else "all images"
 
 
 def _absent(results: Results) -> str:
