@@ -1,18 +1,23 @@
-"""The child process of a job: how it is started, found again by its record, and why it ended, in words."""
+"""Processes found again by what was noted of them, such as the child of a job: how that is started, why it ended."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
 Priority = Literal["low", "normal"]
+
+JOB = "job.json"  # in the folder of a job, the record of its process
+_CLOCK_SECONDS = 30  # a process' start is computed from the clock, and shifts when that is set
 
 
 def spawn(command: Sequence[str], log: int, priority: Priority) -> psutil.Popen:
@@ -36,12 +41,23 @@ def spawn(command: Sequence[str], log: int, priority: Priority) -> psutil.Popen:
     return child
 
 
-def find(record: dict[str, Any]) -> psutil.Process | None:
-    """Return the recorded process if it is alive; its start time tells it from another one with a recycled number."""
+def read_job_record(folder: Path) -> dict[str, Any] | None:
+    """Return what was noted of the process that works in a job's folder; None if there is nothing that makes sense."""
     try:
-        process = psutil.Process(record["pid"])
-        same = abs(process.create_time() - record["started"]) < 2
-    except psutil.Error:
+        record = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        return record if isinstance(record["pid"], int) and isinstance(record["started"], float) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def find_process(pid: int, started: float) -> psutil.Process | None:
+    """Return a process of this computer if it is alive; its start tells it from a later one with the same number."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < _CLOCK_SECONDS
+    except psutil.AccessDenied:  # it is there, and another user's
+        return process
+    except (psutil.Error, ValueError, OverflowError):
         return None
     return process if same and is_alive(process) else None
 
@@ -52,6 +68,8 @@ def is_alive(process: psutil.Process | None) -> bool:
         return process is not None and process.poll() is None
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.AccessDenied:  # it is there, and another user's
+        return True
     except psutil.NoSuchProcess:
         return False
 

@@ -15,7 +15,6 @@ A job counts as running until its process is gone, so that the memory it held is
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -29,13 +28,13 @@ import psutil
 from napari_attnseg.data.atomic import write_json
 from napari_attnseg.errors import RunFolderError, SaveError
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, event_from_json
-from napari_attnseg.job_process import Priority, cause_of_exit, find, is_alive, spawn
+from napari_attnseg.job_process import JOB, Priority, cause_of_exit, find_process, is_alive, read_job_record, spawn
 
 __all__ = ["EVENTS", "JOB", "LOG", "PAUSE", "STOP", "Job", "Priority", "State", "attach", "cause_of_exit", "start"]
 
 State = Literal["running", "finished", "cancelled", "failed"]
 
-EVENTS, LOG, JOB, STOP, PAUSE = "events.jsonl", "log.txt", "job.json", "stop", "pause"
+EVENTS, LOG, STOP, PAUSE = "events.jsonl", "log.txt", "stop", "pause"
 CHUNK = 1 << 20  # bytes of events read in one poll: catching up with a long run must not freeze a viewer
 TAIL = 1 << 16  # bytes at the end of the log that are searched for a cause
 PATIENCE = 5.0  # seconds between terminating a process and killing it
@@ -212,8 +211,8 @@ def start(command: Sequence[str], *, folder: Path, priority: Priority = "low") -
         The folder cannot be written to, or the command cannot be started.
     """
     folder = folder.resolve()
-    earlier = _read_record(folder)
-    if earlier is not None and find(earlier) is not None:
+    earlier = read_job_record(folder)
+    if earlier is not None and find_process(earlier["pid"], earlier["started"]) is not None:
         raise RunFolderError(f"A job is already running in {folder} (process {earlier['pid']}); stop or attach to it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -243,18 +242,10 @@ def attach(folder: Path) -> Job:
         No job was ever started in this folder.
     """
     folder = folder.resolve()
-    record = _read_record(folder)
+    record = read_job_record(folder)
     if record is None:
         raise RunFolderError(f"{folder} holds no job to attach to: it has no readable {JOB}.")
-    return Job(folder, record, find(record))
-
-
-def _read_record(folder: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((folder / JOB).read_text(encoding="utf-8"))
-        return record if isinstance(record["pid"], int) and isinstance(record["started"], float) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return Job(folder, record, find_process(record["pid"], record["started"]))
 
 
 def _size(path: Path) -> int:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from napari_attnseg import jobs
+from napari_attnseg.annotation.runs import is_running
 from napari_attnseg.errors import RunFolderError, SaveError
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, Progress, Started
 from napari_attnseg.jobs import Job, attach, cause_of_exit, start
@@ -368,6 +369,18 @@ def test_recycled_process_number(run: Run, folder: Path) -> None:
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_running_for_all_who_ask_after_the_clock_was_set(run: Run, folder: Path) -> None:
+    job = run("tell(Started('Long.'))\ntrain()")
+    follow(job, started)
+    record = json.loads((folder / "job.json").read_text())
+    record["started"] -= 10
+    (folder / "job.json").write_text(json.dumps(record))
+    assert is_running(folder)
+    assert attach(folder).pid == job.pid
+    with pytest.raises(RunFolderError, match="already running"):
+        run("train()")
 
 
 @posix

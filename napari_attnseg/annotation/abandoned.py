@@ -13,8 +13,9 @@ from pathlib import Path
 from napari_attnseg.annotation.document import Fingerprint
 from napari_attnseg.annotation.journal_file import SUFFIX, read
 from napari_attnseg.annotation.journal_header import Header
-from napari_attnseg.annotation.processes import process_runs, this_host
+from napari_attnseg.annotation.processes import this_host
 from napari_attnseg.errors import DataError, SaveError
+from napari_attnseg.job_process import find_process
 
 DISCARDED = "discarded"
 KEPT = 20
@@ -107,7 +108,7 @@ def _look_at(path: Path, other_hosts: bool) -> Abandoned | None:
         return Abandoned(path, None, 0, _modified(path), damaged=True, mask_changed=False, problem=str(error))
     header = content.header
     if header.host == this_host():
-        if process_runs(header.pid, header.created):
+        if find_process(header.pid, header.created) is not None:
             return None
     elif not other_hosts:
         return None

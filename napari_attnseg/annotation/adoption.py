@@ -7,7 +7,7 @@ from pathlib import Path
 from napari_attnseg.annotation.folder import AnnotationFolder
 from napari_attnseg.annotation.folder_models import FolderModels
 from napari_attnseg.annotation.run_history import RunRecord, history
-from napari_attnseg.annotation.runs import JOB
+from napari_attnseg.job_process import JOB
 
 
 def adopt(models: FolderModels, record: RunRecord, began: float | None = None) -> str:

@@ -21,8 +21,9 @@ from typing import Any
 
 from napari_attnseg.annotation.guard import guard
 from napari_attnseg.annotation.places import make_private_folder, private_folder
-from napari_attnseg.annotation.processes import process_runs, this_host, this_process
+from napari_attnseg.annotation.processes import this_host, this_process
 from napari_attnseg.errors import SaveError
+from napari_attnseg.job_process import find_process
 
 FILE, GUARD = "open.json", "open.guard"
 HEARTBEAT_SECONDS = 30
@@ -166,7 +167,7 @@ def _me() -> Owner:
 
 def _holds(owner: Owner, path: Path) -> bool:
     if owner.host == this_host():
-        return process_runs(owner.pid, owner.created)
+        return find_process(owner.pid, owner.created) is not None
     return _age(path) < SILENT_SECONDS
 
 

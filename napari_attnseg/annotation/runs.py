@@ -6,7 +6,6 @@ the user's data folder. What became of the earlier ones stands in `run_history`.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -18,14 +17,13 @@ from itertools import count
 from pathlib import Path
 
 from napari_attnseg.annotation.elsewhere import can_write_into, place_for
-from napari_attnseg.annotation.processes import process_runs
 from napari_attnseg.data.atomic import write_json
 from napari_attnseg.errors import SaveError
+from napari_attnseg.job_process import find_process, read_job_record
 from napari_attnseg.settings import RunSettings
 
 RUNS = "attnseg_runs"
 ORDER = "run.json"
-JOB = "job.json"  # what `jobs` notes of the process that works in a folder
 NAME = "%Y%m%d-%H%M%S"
 
 
@@ -118,11 +116,8 @@ def running(root: Path) -> list[Path]:
 
 def is_running(run: Path) -> bool:
     """Whether the process that works in a run folder is alive."""
-    try:
-        record = json.loads((run / JOB).read_text(encoding="utf-8"))
-        return process_runs(int(record["pid"]), float(record["started"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    record = read_job_record(run)
+    return record is not None and find_process(record["pid"], record["started"]) is not None
 
 
 def _places(root: Path) -> tuple[Path, Path]:

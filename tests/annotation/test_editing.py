@@ -145,7 +145,7 @@ def test_a_first_mask_that_was_undone_is_no_mask(folder: Path) -> None:
 
 def test_undone_strokes_are_not_offered_after_a_crash(editing: Editing, monkeypatch: pytest.MonkeyPatch) -> None:
     # all processes seem gone, this one too
-    monkeypatch.setattr("napari_attnseg.annotation.abandoned.process_runs", lambda pid, created: False)
+    monkeypatch.setattr("napari_attnseg.annotation.abandoned.find_process", lambda pid, started: None)
     paint(editing, 3)
     assert editing.journal.flush()
     assert [item.pixels for item in find_recoverable()] == [40]

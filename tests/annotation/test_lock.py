@@ -14,7 +14,8 @@ import pytest
 
 from napari_attnseg.annotation.lock import SILENT_SECONDS, FolderLock
 from napari_attnseg.annotation.places import PRIVATE, README, private_folder
-from napari_attnseg.annotation.processes import process_runs, this_process
+from napari_attnseg.annotation.processes import this_process
+from napari_attnseg.job_process import find_process
 
 HOLD = """
 import sys
@@ -123,8 +124,8 @@ def test_a_recycled_process_number_is_another_process(tmp_path):
     lock = FolderLock(tmp_path)
     assert lock.acquire() is None
     assert lock.held
-    assert not process_runs(2**22 + 1, 0.0)
-    assert not process_runs(-1, 0.0)
+    assert find_process(2**22 + 1, 0.0) is None
+    assert find_process(-1, 0.0) is None
 
 
 def test_another_computer_holds_it_while_it_gives_signs_of_life(tmp_path):

@@ -63,7 +63,7 @@ def _fill(place: Path) -> Path:
 def _is_in_journal(painted: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Return whether the next start would offer a mask if this process were killed now."""
     with monkeypatch.context() as patch:
-        patch.setattr("napari_attnseg.annotation.abandoned.process_runs", lambda pid, created: False)
+        patch.setattr("napari_attnseg.annotation.abandoned.find_process", lambda pid, started: None)
         return any(item.labels is not None and np.array_equal(item.labels, painted) for item in find_recoverable())
 
 

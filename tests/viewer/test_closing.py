@@ -128,7 +128,7 @@ def test_close_without_saving_keeps_the_journal(
     assert _close(dock)  # at once: the stroke is younger than the journal's delay
     assert (folder / "cell00_MASK.tif").read_bytes() == before
     assert len(_journals(data_folder)) == 1
-    monkeypatch.setattr("napari_attnseg.annotation.abandoned.process_runs", lambda pid, created: False)
+    monkeypatch.setattr("napari_attnseg.annotation.abandoned.find_process", lambda pid, started: None)
     (found,) = find_recoverable()
     assert found.labels is not None
     np.testing.assert_array_equal(found.labels, painted)
