@@ -48,6 +48,8 @@ class Job:
     def __init__(self, folder: Path, record: dict[str, Any], process: psutil.Process | None) -> None:
         self.folder = folder
         self.state: State = "running"
+        self.command: list[str] = record.get("command", [])
+        self._starter: list[Any] = record.get("starter", [])
         self._process = process
         self._offset = int(record.get("events_from", 0))
         self._log_from = int(record.get("log_from", 0))
@@ -61,6 +63,11 @@ class Job:
     def pid(self) -> int | None:
         """The number of the child process; None if it was gone before we attached."""
         return self._process.pid if self._process else None
+
+    @property
+    def starter_runs(self) -> bool:
+        """Whether the process that started it still runs, such as a viewer; it may be this one."""
+        return bool(self._starter) and find_process(*self._starter) is not None
 
     @property
     def log(self) -> Path:
@@ -224,6 +231,7 @@ def start(command: Sequence[str], *, folder: Path, priority: Priority = "low") -
     except OSError as error:
         raise SaveError(f"The job cannot be started in {folder}: {error.strerror or error}.") from error
     record |= {"pid": process.pid, "started": process.create_time(), "command": list(command)}
+    record["starter"] = [os.getpid(), psutil.Process().create_time()]
     try:
         write_json(folder / JOB, record)
     except SaveError:

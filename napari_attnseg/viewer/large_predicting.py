@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 STOP_GRACE = 1.0  # seconds to finish a batch of tiles; whoever is killed then loses no finished row
 LONGEST_END = 3.0  # seconds that closing waits for the process to be gone
+LONGEST_STOP = 20.0  # seconds that the process of an earlier window may take to end
 _log = logging.getLogger(__name__)
 
 
@@ -109,13 +110,8 @@ class LargePredicting(QObject):
         """End the process; what is finished stays for the next time."""
         self._closed = True
         job = self._job.job
-        if self.work is None or job is None:
-            return
-        deadline = time.monotonic() + LONGEST_END
-        job.stop(0.0)
-        while job.state == "running" and time.monotonic() < deadline:
-            job.poll()
-            time.sleep(0.02)
+        if self.work is not None and job is not None:
+            _stop(job, 0.0, LONGEST_END)
 
     def _on_prepared(self, prepared: tuple[LargeWork, Found]) -> None:
         work, found = prepared
@@ -124,15 +120,24 @@ class LargePredicting(QObject):
             return
         self.work = work
         self.begun.emit(work, found)
-        self._job.follow(lambda: self._begin(work))
+        self._job.follow(lambda: self._begin(work, found))
 
-    def _begin(self, work: LargeWork) -> Job:
-        """Start the job, or follow the one that an earlier window has left behind; runs in a thread."""
+    def _begin(self, work: LargeWork, found: Found) -> Job:
+        """Start the job, or follow the one that an earlier window has left behind at the same; runs in a thread."""
         folder = place_for("large", work.image)
-        try:
-            job = start(work.command(folder), folder=folder)
-        except RunFolderError:
-            job = attach(folder)
+        command = work.command(folder)
+        job = _left_in(folder)
+        if job is not None and (found.state != "begun" or job.command[1:] != command[1:]):
+            _require_left_behind(job, work)
+            self._session.background.call_here(
+                lambda: self.noticed.emit(
+                    f"{work.image.name} was still being predicted as an earlier window had asked for it; that is "
+                    "stopped, and gives way to what is asked for now."
+                )
+            )
+            _stop(job, STOP_GRACE, LONGEST_STOP)
+            job = None
+        job = job or start(command, folder=folder)
         if self._closed or self._cancelled:  # meanwhile
             job.stop(0.0)
         return job
@@ -196,6 +201,39 @@ class LargePredicting(QObject):
         self.prediction = self.growth = None
         if work is not None:
             self.ended.emit(work, state, str(reason))
+
+
+def _left_in(folder: Path) -> Job | None:
+    """Return the job that runs in a folder."""
+    try:
+        job = attach(folder)
+    except RunFolderError:
+        return None
+    return job if job.pid is not None else None
+
+
+def _require_left_behind(job: Job, work: LargeWork) -> None:
+    """Refuse to end what another window is waiting for.
+
+    Raises
+    ------
+    RunFolderError
+        The viewer that has begun the job still runs.
+    """
+    if job.starter_runs:
+        raise RunFolderError(
+            f"{work.image.name} is being predicted in another window (process {job.pid}); cancel that, or wait until "
+            "it is done, then press Predict again."
+        )
+
+
+def _stop(job: Job, grace: float, longest: float) -> None:
+    """End a job, and wait until it is gone, but not for ever."""
+    deadline = time.monotonic() + longest
+    job.stop(grace)
+    while job.state == "running" and time.monotonic() < deadline:
+        job.poll()
+        time.sleep(0.02)
 
 
 def _prepared(work: LargeWork) -> tuple[LargeWork, Found]:

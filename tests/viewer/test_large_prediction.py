@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,24 @@ import pytest
 import tifffile
 import zarr
 
+from napari_attnseg.annotation.elsewhere import place_for
+from napari_attnseg.job_process import is_alive
+from napari_attnseg.jobs import Job, start
 from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.working_store import read_progress
+from napari_attnseg.viewer.large_predicting import LargePredicting
 from napari_attnseg.viewer.large_prediction import LargePrediction
 from tests.viewer.canvas import until
 from tests.viewer.docked import LONG, Docks, click, disc_folder, labels, make_docks, opened, ours, predicted, told, use
 
 pytestmark = pytest.mark.timeout(400)
+
+OTHER_PREDICTION = """
+import sys, time
+from pathlib import Path
+while not (Path(sys.argv[1]) / "stop").exists():
+    time.sleep(0.01)
+"""
 
 HEIGHT, WIDTH = 4300, 760
 NAME = "a_slide.tif"
@@ -222,13 +234,34 @@ def test_what_is_in_view_is_accepted(docks: Docks, qtbot: Any, folder: Path, tra
     assert 50 < labels(docks.annotate)[:lines].sum() < 500, "one disc"
 
 
-def test_a_killed_process_another_model_and_a_closed_window(
+def left_by_another_window(docks: Docks, qtbot: Any, image: Path) -> Job:
+    """Let another prediction of the image run, that another window is waiting for, and then no more."""
+    place = place_for("large", image)
+    other = start([sys.executable, "-c", OTHER_PREDICTION, str(place)], folder=place)
+    click(qtbot, docks.predict.buttons.image_button)
+    until(qtbot, lambda: "is being predicted in another window" in sentence(docks))
+    assert other.poll() == []
+    assert other.state == "running"
+    record = json.loads((place / "job.json").read_text())
+    (place / "job.json").write_text(json.dumps({**record, "starter": [2**22 + 1, 0.0]}))  # it has crashed
+    return other
+
+
+def test_other_windows_a_killed_process_another_model_and_a_closed_window(
     docks: Docks, qtbot: Any, folder: Path, trained: Path, tmp_path: Path
 ) -> None:
     dock = docks.predict
     opened(docks.annotate, qtbot, folder)
     use(docks, qtbot, trained)
+    other_job = left_by_another_window(docks, qtbot, folder / NAME)
     halted_after(docks, qtbot, 2)
+    assert any("was still being predicted" in text for text in told())
+    assert not is_alive(other_job._process)
+    later = LargePredicting(docks.session)
+    later.start(shown(docks).work)
+    until(qtbot, lambda: later._job.job is not None)
+    assert later._job.job is not None
+    assert later._job.job.pid == pid_of(docks), "the same is followed"
     os.kill(pid_of(docks), signal.SIGKILL)
     state, _ = finished(docks, qtbot)
     assert state in ("failed", "")
