@@ -146,12 +146,12 @@ def _trained(folder: ComparisonFolder, asked: Asked) -> Record | None:
     from napari_attnseg.comparison.preparing import prepare
     from napari_attnseg.comparison.running import run_all
 
-    with stop_on_interrupt() as interrupt:
+    with stop_on_interrupt() as interrupt, alone_in(folder.path):
         try:
             with shown("Preparing") as on_event:
                 record = prepare(folder, asked, on_event, interrupt)
             print(_summary(record), flush=True)
-            with alone_in(folder.path), shown("Comparing") as on_event:
+            with shown("Comparing") as on_event:
                 return run_all(folder, record, on_event, _say, interrupt)
         except Stopped:
             return None

@@ -1,37 +1,38 @@
-"""One process at a time works on a comparison: two would train the same runs into the same folders."""
+"""One process at a time works on a comparison: two would settle it differently, and train into the same folders."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from napari_attnseg.data.file_lock import try_lock
-from napari_attnseg.errors import RunFolderError
-
-_FILE = ".compare.lock"
+from napari_attnseg.comparison.record import LOCK
+from napari_attnseg.errors import RunFolderError, SaveError
+from napari_attnseg.prediction.claim import claimed
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in a folder; the system lets go of it if we are killed.
+    """Keep other processes from working in a folder, which is made if it is missing, and removed if it stays empty.
 
     Raises
     ------
     RunFolderError
-        Another process works in it.
+        It is a file.
+    SaveError
+        Another process works in it, or it cannot be written to.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file; choose a folder with --out.")
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        handle = os.open(folder / _FILE, os.O_CREAT | os.O_RDWR, 0o666)
-    except OSError:  # read-only or full: what is written next says so
-        yield
-        return
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"The folder {folder} cannot be made ({error.strerror}).") from error
     try:
-        if not try_lock(handle):
-            raise RunFolderError(
-                f"Another compare is at work in {folder}; wait until it is done, or stop it with Ctrl-C and ask again."
-            )
-        yield
+        with claimed(folder / LOCK, f"A comparison is being made in {folder}"):
+            yield
     finally:
-        os.close(handle)
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()

@@ -15,10 +15,11 @@ from napari_attnseg.comparison.asked import Asked
 from napari_attnseg.comparison.folds import Split
 from napari_attnseg.data.atomic import write_json
 from napari_attnseg.data.pairs import Pair
-from napari_attnseg.errors import RunFolderError, SaveError
+from napari_attnseg.errors import RunFolderError
 
 FORMAT_VERSION = 1
 FILE_NAME = "comparison.json"
+LOCK = ".compare.lock"  # held by the process that works in the folder; see `alone`
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,13 @@ class ComparisonFolder:
             raise RunFolderError(f"{self.json} is damaged ({error!r}); choose another --out.") from error
 
     def write(self, record: Record) -> None:
-        """Write comparison.json, and the folder if it is missing.
+        """Write comparison.json.
 
         Raises
         ------
         SaveError
-            They cannot be written.
+            It cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SaveError(f"The folder {self.path} cannot be made ({error.strerror}).") from error
         write_json(self.json, record.to_json())
 
     def begun(self, asked: Asked) -> Record | None:
@@ -117,13 +114,12 @@ class ComparisonFolder:
         RunFolderError
             The folder holds something else, or another comparison.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise RunFolderError(f"{self.path} is a file; choose a folder with --out.")
         if self.json.is_file():
             record = self.read()
             _require_same(record.asked, asked, self.path)
             return record
-        strangers = sorted(item.name for item in self.path.iterdir()) if self.path.is_dir() else []
+        inside = {item.name for item in self.path.iterdir()} if self.path.is_dir() else set()
+        strangers = sorted(inside - {LOCK})
         if strangers:
             raise RunFolderError(
                 f"{self.path} is not empty and holds no comparison (there is {strangers[0]}); choose another --out."

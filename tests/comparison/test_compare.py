@@ -261,21 +261,31 @@ def test_what_cannot_be_evaluated_side_by_side(
     assert "unet-dice_bce-seed0: The model knows" in capsys.readouterr().err
 
 
-def test_two_at_once_are_told_apart(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_at_once_are_told_apart(comparison: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ask = [comparison.parent / "data", "--models", *MODELS, "--repeats", 2, "--epochs", EPOCHS, *TINY]
     report = (comparison / "report.html").stat().st_mtime_ns
     with alone_in(comparison):
         assert compare(*ask, "--out", comparison) == 1
-    assert "Another compare is at work" in capsys.readouterr().err
+    assert f"A comparison is being made in {comparison} already, by process" in capsys.readouterr().err
     assert (comparison / "report.html").stat().st_mtime_ns == report
     with alone_in(comparison):
         pass  # the first one is done
+
+    new, asked = ComparisonFolder(tmp_path / "new"), Asked(comparison.parent / "data", ("unet",))
+    with alone_in(new.path):
+        assert compare(*ask, "--out", new.path) == 1
+        assert "is being made in" in capsys.readouterr().err
+        assert new.begun(asked) is None
+        begun = prepare(new, asked, ignore_event, lambda: False)
+        assert compare(*ask, "--out", new.path) == 1
+    assert new.begun(asked) == begun, "what the second one asked for has left no trace"
 
 
 def test_images_and_masks_that_changed_are_named(tmp_path: Path) -> None:
     data = fill(tmp_path / "data", ["a", "b", "c"])
     asked = Asked(data, ("unet",), given={"model": {"widths": [4, 8]}})
     folder = ComparisonFolder(tmp_path / "out")
+    folder.path.mkdir()
 
     def ask() -> Record:
         return prepare(folder, asked, ignore_event, lambda: False)
