@@ -179,7 +179,8 @@ def predict_to(
     Raises
     ------
     AttnSegError
-        The model or the image cannot be used, they do not fit together, or the disk is full.
+        The model or the image cannot be used, they do not fit together, or the disk is full. A `GapsError` says that
+        parts of the image could not be decoded, and that the rest was written.
     prediction.tiling.Stopped
         `should_stop` returned True.
     """

@@ -29,6 +29,15 @@ def blobs(seed: int, size: tuple[int, int] = (48, 40), classes: int = 1) -> tupl
     return np.clip(levels + rng.normal(0, 12, size), 0, 255).astype(np.uint8), labels
 
 
+def damage_tile(image: Path, number: int) -> None:
+    """Spoil a tile of a compressed TIFF, so that it cannot be decoded."""
+    with tifffile.TiffFile(image) as tif:
+        offset, size = tif.pages[0].dataoffsets[number], tif.pages[0].databytecounts[number]
+    data = bytearray(image.read_bytes())
+    data[offset : offset + size] = b"\xff" * size
+    image.write_bytes(data)
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> MakeFolder:
     """Return a function that fills a folder with pairs: binary 0/255 masks, or class ids with `classes` above 1."""

@@ -25,8 +25,9 @@ from napari_attnseg.cluster.sharing import team
 from napari_attnseg.engine import evaluate, fit
 from napari_attnseg.errors import ClusterError, Stopped
 from napari_attnseg.events import Event, Notice, Progress, Started, ignore_event
+from napari_attnseg.prediction.outcome import Outcome
 from napari_attnseg.settings import PredictionSettings
-from tests.conftest import TINY, blobs
+from tests.conftest import TINY, blobs, damage_tile
 
 COUNT = 24
 ON_CPU = PredictionSettings(device="cpu", precision="float32")
@@ -79,8 +80,7 @@ def test_a_killed_worker_costs_no_image(made: SimpleNamespace, client: Client, t
         events.append(event)
 
     out = tmp_path / "out"
-    done, failed = predict_images(client, made.model, ON_CPU, outputs(made, out), on_event, lambda: False)
-    assert (done, failed) == (COUNT, [])
+    assert predict_images(client, made.model, ON_CPU, outputs(made, out), on_event, lambda: False) == Outcome(COUNT)
     shares = [event.done for event in events if isinstance(event, Progress)]
     assert shares == sorted(set(shares))
     assert len(shares) == COUNT
@@ -107,15 +107,15 @@ def test_a_stop_cancels_what_has_not_begun(made: SimpleNamespace, client: Client
     events: list[Event] = []
     out = tmp_path / "out"
     stop: Callable[[], bool] = lambda: any(isinstance(event, Progress) for event in events)  # noqa: E731
-    done, failed = predict_images(client, made.model, ON_CPU, outputs(made, out), events.append, stop)
-    assert 1 <= done < COUNT
-    assert not failed
+    outcome = predict_images(client, made.model, ON_CPU, outputs(made, out), events.append, stop)
+    assert 1 <= outcome.written < COUNT
+    assert not outcome.failed
     time.sleep(1)
-    assert done <= len(list(out.iterdir())) < COUNT
+    assert outcome.written <= len(list(out.iterdir())) < COUNT
     assert not client.run(lambda dask_worker: [name for name in dask_worker.plugins if "attnseg" in name]).popitem()[1]
 
 
-def test_an_image_that_cannot_be_read_is_named_and_the_others_are_written(
+def test_images_that_cannot_be_read_are_named_and_the_others_are_written(
     made: SimpleNamespace, cluster: LocalCluster, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
@@ -123,11 +123,14 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_written(
     for number in range(2):
         shutil.copy(made.data / f"cell{number:02d}.tif", data)
     (data / "broken.tif").write_bytes((data / "cell00.tif").read_bytes()[:2000])
+    tifffile.imwrite(data / "cell01.tif", blobs(1, (300, 260))[0], tile=(64, 64), compression="zlib")
+    damage_tile(data / "cell01.tif", 3)
     command = ["predict", str(made.model), str(data), "--out", str(out), *AS_OPTIONS]
     assert main([*command, "--scheduler", cluster.scheduler_address]) == 1
-    error = capsys.readouterr().err
+    output, error = capsys.readouterr()
     assert "1 of 3 images could not be predicted" in error
     assert "broken.tif" in error
+    assert "Note: cell01.tif was predicted with gaps" in output
     assert {path.name for path in out.iterdir()} == {"cell00_PRED.tif", "cell01_PRED.tif"}
 
 

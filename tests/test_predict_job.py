@@ -16,6 +16,7 @@ import tifffile
 from napari_attnseg.cli import main
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, Notice, Progress, Started, event_from_json
 from napari_attnseg.jobs import start
+from tests.conftest import damage_tile
 from tests.prediction.test_predictor import model
 
 ENDS = Finished | Cancelled | Failed
@@ -73,7 +74,7 @@ def test_a_list_is_laid_out_below_a_base_and_ends_in_one_event(
     assert [type(event) for event in found if isinstance(event, ENDS)] == [Finished]
     end = found[-1]
     assert isinstance(end, Finished)
-    assert end.results == {"images": 2, "failed": []}
+    assert end.results == {"images": 2, "failed": [], "gaps": []}
 
 
 @pytest.mark.parametrize("first", ["inputs", "options"])
@@ -108,6 +109,23 @@ def test_a_bad_image_is_noted_and_the_others_are_predicted(
     assert end.results["images"] == 2
     assert "b.tif" in end.results["failed"][0]
     assert any(isinstance(event, Notice) and "b.tif" in event.message for event in found)
+
+
+def test_an_image_with_gaps_counts_as_written_and_is_named(
+    network: Path, images: Path, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tifffile.imwrite(images / "b.tif", tifffile.imread(images / "a.tif"), tile=(32, 32), compression="zlib")
+    damage_tile(images / "b.tif", 1)
+    assert main(arguments(network, tmp_path / "out", images, "--job", job)) == 1
+    output, error = capsys.readouterr()
+    assert f"Wrote 3 predictions to {tmp_path / 'out'}, 1 of them with gaps." in output
+    assert "1 of 3 images are not predicted in all their parts: b.tif was predicted with gaps" in error
+    end = events(job)[-1]
+    assert isinstance(end, Finished)
+    assert (end.results["images"], end.results["failed"]) == (3, [])
+    assert len(end.results["gaps"]) == 1
+    assert any(isinstance(event, Notice) and "b.tif was predicted with gaps" in event.message for event in events(job))
+    assert (tmp_path / "out" / "b_PRED.tif").exists()
 
 
 @pytest.mark.parametrize("what", ["list", "model", "nothing"])

@@ -15,11 +15,12 @@ from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, gi
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.cli.scheduler import add_scheduler
 from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
-from napari_attnseg.errors import AttnSegError, DataError, SaveError, Stopped
+from napari_attnseg.errors import AttnSegError, DataError, GapsError, SaveError, Stopped
 from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
 from napari_attnseg.jobs import STOP
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.starter_models import model_path
+from napari_attnseg.prediction.outcome import Outcome
 from napari_attnseg.settings import PredictionSettings, make
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         asked = asked_by_file(options.job / STOP) if options.job else lambda: False
         try:
             predict = _predict if options.scheduler is None else _predict_on_cluster
-            done, failed = predict(options, settings, on_event, lambda: interrupt() or asked())
+            outcome = predict(options, settings, on_event, lambda: interrupt() or asked())
         except Exception as error:
             known = isinstance(error, AttnSegError)
             on_event(Failed(str(error) if known else f"An error of the program: {error!r}.", traceback.format_exc()))
@@ -94,13 +95,31 @@ def run(options: argparse.Namespace) -> int:
             text = f"Stopped; what was predicted so far is in {options.out}."
             on_event(Cancelled(text))
         else:
-            text = f"Wrote {_count(done, 'prediction')} to {options.out}."
-            on_event(Finished(text, {"images": done, "failed": failed}))
-    if interrupt.requested or not failed:
-        if not options.events:
-            print(text)
-        return 130 if interrupt.requested else 0
-    raise AttnSegError(f"{len(failed)} of {done + len(failed)} images could not be predicted: {failed[0]}")
+            with_gaps = f", {len(outcome.gaps)} of them with gaps" if outcome.gaps else ""
+            text = f"Wrote {_count(outcome.written, 'prediction')} to {options.out}{with_gaps}."
+            on_event(Finished(text, {"images": outcome.written, "failed": outcome.failed, "gaps": outcome.gaps}))
+    if not options.events and (interrupt.requested or not outcome.failed):
+        print(text)
+    if interrupt.requested:
+        return 130
+    _require_whole(outcome)
+    return 0
+
+
+def _require_whole(outcome: Outcome) -> None:
+    """Say in the end which images are not predicted, or only in parts.
+
+    Raises
+    ------
+    AttnSegError
+        There are some.
+    """
+    if outcome.failed:
+        count = f"{len(outcome.failed)} of {outcome.asked}"
+        raise AttnSegError(f"{count} images could not be predicted: {outcome.failed[0]}")
+    if outcome.gaps:
+        count = f"{len(outcome.gaps)} of {outcome.written}"
+        raise AttnSegError(f"{count} images are not predicted in all their parts: {outcome.gaps[0]}")
 
 
 def _predict(
@@ -108,8 +127,8 @@ def _predict(
     settings: PredictionSettings,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
-) -> tuple[int, list[str]]:
-    """Predict all images; return how many were written, and what was wrong with the others."""
+) -> Outcome:
+    """Predict all images, and note those that cannot be."""
     model = model_path(options.model)
     from napari_attnseg.data.tiff import read_info
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
@@ -121,22 +140,26 @@ def _predict(
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
     report = _reporter(len(outputs), on_event)
-    done, grey, failed = 0, 0, []
+    outcome, grey = Outcome(), 0
     for number, image in enumerate(outputs):
         try:
-            predict_to_files(predictor, image, outputs[image].parent, partial(report, number, image), should_stop)
-            done += 1
+            try:
+                predict_to_files(predictor, image, outputs[image].parent, partial(report, number, image), should_stop)
+            except GapsError as error:
+                outcome.gaps.append(str(error))
+                on_event(Notice(str(error)))
+            outcome.written += 1
             grey += predictor.data.channels == "rgb" and read_info(image, predictor.data.axes).channels == 1
         except Stopped:
             break
         except (DataError, MemoryError) as error:
-            failed.append(str(error) or f"{image.name} is too large for this computer's memory.")
-            on_event(Notice(failed[-1]))
+            outcome.failed.append(str(error) or f"{image.name} is too large for this computer's memory.")
+            on_event(Notice(outcome.failed[-1]))
         if should_stop():
             break
     if grey:
         on_event(Notice(f"{_count(grey, 'grey image')} went into the network as RGB with three equal channels."))
-    return done, failed
+    return outcome
 
 
 def _reporter(count: int, on_event: EventHandler) -> Callable[[int, Path, float, LargeProgress | None], None]:
@@ -160,7 +183,7 @@ def _predict_on_cluster(
     settings: PredictionSettings,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
-) -> tuple[int, list[str]]:
+) -> Outcome:
     """Have the workers of a cluster predict all images; see `_predict`."""
     model = model_path(options.model)
     outputs = _asked_for(options, load_card(model).data.mask_suffix)
@@ -172,7 +195,7 @@ def _predict_on_cluster(
 
             return predict_images(client, model, settings, outputs, on_event, should_stop)
     except Stopped:
-        return 0, []
+        return Outcome()
 
 
 def _asked_for(options: argparse.Namespace, mask_suffix: str) -> dict[Path, Path]:

@@ -11,10 +11,11 @@ from distributed import Client
 from napari_attnseg.cluster.sharing import failure_of, team
 from napari_attnseg.cluster.warm_model import warm_model
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import DataError, Stopped
+from napari_attnseg.errors import DataError, GapsError, Stopped
 from napari_attnseg.events import EventHandler, Notice, Progress, Started
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.presets import PRESETS
+from napari_attnseg.prediction.outcome import Outcome
 from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings
 
@@ -26,7 +27,7 @@ def predict_images(
     outputs: Mapping[Path, Path],
     on_event: EventHandler,
     should_stop: Callable[[], bool],
-) -> tuple[int, list[str]]:
+) -> Outcome:
     """Predict images on a cluster; each output is written at once, also where a lost worker's image is done again.
 
     Parameters
@@ -38,7 +39,7 @@ def predict_images(
 
     Returns
     -------
-    How many were written, and what was wrong with the others.
+    How many were written, and what was wrong with those that are not there, or not whole.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def predict_images(
     card = load_card(model)
     images = list(outputs)
     folders = {path.parent for path in (*images, *outputs.values())}
-    done, grey, failed = 0, 0, []
+    outcome, grey = Outcome(), 0
     began = time.monotonic()
     try:
         with team(client, model, settings, sorted(folders), on_event, should_stop) as workers:
@@ -57,35 +58,37 @@ def predict_images(
             if settings.attention and not PRESETS[card.model.name].gates:
                 on_event(Notice(f"{model.name} is a {card.model.name}, which has no attention gates."))
             tasks = [(str(image.absolute()), str(outputs[image].parent.absolute())) for image in images]
-            for outcome in workers.each(_predict_one, tasks, on_event, should_stop):
-                image = images[outcome.number]
-                channels, failure = outcome.value or (0, f"{image.name} could not be predicted: {outcome.failure}")
-                if failure:
-                    failed.append(failure)
-                    on_event(Notice(failure))
-                else:
-                    done += 1
+            for one in workers.each(_predict_one, tasks, on_event, should_stop):
+                image = images[one.number]
+                channels, sentence = one.value or (0, f"{image.name} could not be predicted: {one.failure}")
+                if channels:
+                    outcome.written += 1
                     grey += channels == 1
-                share = (done + len(failed)) / len(images)
+                if sentence:
+                    (outcome.gaps if channels else outcome.failed).append(sentence)
+                    on_event(Notice(sentence))
+                share = outcome.asked / len(images)
                 left = (time.monotonic() - began) * (1 / share - 1)
-                on_event(Progress(share, f"{done + len(failed)} of {len(images)}, {image.name}", seconds_left=left))
+                on_event(Progress(share, f"{outcome.asked} of {len(images)}, {image.name}", seconds_left=left))
     except Stopped:
         pass
     if grey and (settings.channels if settings.channels != "as-is" else card.data.channels) == "rgb":
         on_event(
             Notice(f"{grey} grey image{'s' * (grey != 1)} went into the network as RGB with three equal channels.")
         )
-    return done, failed
+    return outcome
 
 
 def _predict_one(name: str, image: str, folder: str) -> tuple[int, str]:
-    """Predict and write an image on a worker; return its channels, and what is wrong with it, if anything is."""
+    """Predict and write an image on a worker; return its channels, 0 if it could not be, and what is wrong with it."""
     model, path = warm_model(name), Path(image)
     predictor = model.predictor()
     try:
         info = read_info(path, predictor.data.axes)
         with model.one_at_a_time:
             predict_to_files(predictor, path, Path(folder), should_stop=model.is_over)
+    except GapsError as error:
+        return info.channels, str(error)
     except (DataError, MemoryError) as error:
         return 0, failure_of(path, error)
     return info.channels, ""

@@ -16,7 +16,7 @@ from napari_attnseg.data.loading import require_channels
 from napari_attnseg.data.ome_zarr import Layout
 from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.data.tiff import ImageInfo
-from napari_attnseg.errors import DataError, SaveError
+from napari_attnseg.errors import DataError, GapsError, SaveError
 from napari_attnseg.prediction.claim import claimed
 from napari_attnseg.prediction.finishing import LargeProgress, finish
 from napari_attnseg.prediction.from_card import layouts_of
@@ -66,8 +66,10 @@ def predict_streamed(
     Raises
     ------
     DataError
-        The image does not fit the model, was changed while it was read, or has parts that cannot be decoded; in the
-        last case the rest was predicted and written, and the parts are 0 in the mask and NaN in the probability.
+        The image does not fit the model, or was changed while it was read.
+    GapsError
+        It has parts that cannot be decoded; the rest was predicted and written, and the parts are 0 in the mask and
+        NaN in the probability.
     SaveError
         The disk is too small or full, or another process predicts the same image into the same folder.
     Stopped
@@ -199,7 +201,7 @@ def _report(path: Path, progress: Progress) -> None:
 
     Raises
     ------
-    DataError
+    GapsError
         There is one.
     """
     if not progress.damages:
@@ -207,7 +209,7 @@ def _report(path: Path, progress: Progress) -> None:
     one = progress.damages[0]
     plane = f" of plane {one.plane + 1}" if one.plane else ""
     others = f" and {len(progress.damages) - 1} more" if len(progress.damages) > 1 else ""
-    raise DataError(
+    raise GapsError(
         f"{path.name} was predicted with gaps: the tile of rows {one.top} to {one.bottom - 1} and columns {one.left} "
         f"to {one.right - 1}{plane}{others} cannot be decoded, and is 0 in the mask and NaN in the probability. "
         f"Export the image again, then predict it again. {one.reason}"

@@ -161,8 +161,8 @@ class LargePredicting(QObject):
         elif isinstance(event, Notice):
             self.noticed.emit(event.message)
         elif isinstance(event, Finished):
-            failed = event.results.get("failed") or []
-            self._end("failed" if failed else "finished", failed[0] if failed else "")
+            failed, gaps = (event.results.get(name) or [] for name in ("failed", "gaps"))
+            self._end("failed" if failed else "finished", next(iter([*failed, *gaps]), ""))
         elif isinstance(event, Cancelled):
             self._end("cancelled")
         elif isinstance(event, Failed):

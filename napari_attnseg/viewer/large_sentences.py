@@ -52,7 +52,7 @@ def ended(work: LargeWork, state: str, reason: str) -> str:
             f"{name} was predicted by this model already, and is shown from its files ({_files(work)}). The threshold "
             f"can be moved; remove the files to predict it anew."
         )
-    return ""
+    return reason
 
 
 def _too_large(work: LargeWork) -> str:

@@ -22,7 +22,7 @@ from napari_attnseg.data.lazy import open_lazily
 from napari_attnseg.data.ome_zarr import Layout, fill_levels, make_levels, open_levels
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.engine import predict_to
-from napari_attnseg.errors import DataError, SaveError, SettingsError
+from napari_attnseg.errors import DataError, GapsError, SaveError, SettingsError
 from napari_attnseg.events import Event, Progress
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.from_card import layouts_of
@@ -40,6 +40,7 @@ from napari_attnseg.prediction.working_store import (
     store_folder,
 )
 from napari_attnseg.settings import DataSettings, PredictionSettings, make
+from tests.conftest import damage_tile
 from tests.prediction.test_fitting import with_room_for
 from tests.prediction.test_predictor import GREYS, model, noise, predictor
 
@@ -291,12 +292,8 @@ def test_a_tile_that_cannot_be_decoded_is_named_and_a_gap(tmp_path: Path) -> Non
     path = unet(tmp_path / "m.safetensors")
     used = predictor(path, probability=True, threshold=0.01, **SMALL)
     whole = used.predict_file(image).probability
-    with tifffile.TiffFile(image) as tif:
-        offset, size = tif.pages[0].dataoffsets[5], tif.pages[0].databytecounts[5]
-    data = bytearray(image.read_bytes())
-    data[offset : offset + size] = b"\xff" * size
-    image.write_bytes(data)
-    with pytest.raises(DataError, match=r"rows 64 to 127 and columns 64 to 127 cannot be decoded"):
+    damage_tile(image, 5)
+    with pytest.raises(GapsError, match=r"rows 64 to 127 and columns 64 to 127 cannot be decoded"):
         predict_to_files(used, image, tmp_path)
     gap = np.zeros((150, 205), bool)
     gap[64:128, 64:128] = True

@@ -24,6 +24,7 @@ from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.working_store import read_progress
 from napari_attnseg.viewer.large_predicting import LargePredicting
 from napari_attnseg.viewer.large_prediction import LargePrediction
+from tests.conftest import damage_tile
 from tests.viewer.canvas import until
 from tests.viewer.docked import LONG, Docks, click, disc_folder, labels, make_docks, opened, ours, predicted, told, use
 
@@ -325,15 +326,11 @@ def test_bad_images_and_disks_are_one_sentence(
     opened(docks.annotate, qtbot, folder)  # one of this size is read as a whole to be shown
     use(docks, qtbot, trained)
     until(qtbot, lambda: "too large" in sentence(docks))
-    with tifffile.TiffFile(image) as tif:
-        offset, size = tif.pages[0].dataoffsets[2], tif.pages[0].databytecounts[2]
-    data = bytearray(image.read_bytes())
-    data[offset : offset + size] = b"\xff" * size
-    image.write_bytes(data)
+    damage_tile(image, 2)
     click(qtbot, dock.buttons.image_button)
     until(qtbot, lambda: dock.large.predicting.is_active)
     state, _ = finished(docks, qtbot)
-    assert state in ("failed", "")
+    assert state in ("finished", "")
     assert "rows 0 to 255 and columns 512 to 759 cannot be decoded" in sentence(docks)
     found = shown(docks)
     assert found.is_complete
