@@ -176,9 +176,10 @@ def _tooltip(path: Path, card: ModelCard, when: datetime | None) -> str:
     names = ", ".join(card.class_names[1:])
     scores = scores_text(card)
     held_out = card.training.get("held_out")
+    why = "it was saved in the middle of an epoch" if held_out else "no image was held out"
     lines = [
         f"Finds: {names}",
-        f"On {held_out or 'the'} held-out images: {scores}" if scores else "Not measured: no image was held out",
+        f"On {held_out or 'the'} held-out images: {scores}" if scores else f"Not measured: {why}",
         f"Trained {when.day} {_MONTHS[when.month - 1]} {when.year}, {when:%H:%M}" if when is not None else "",
         str(path),
     ]

@@ -55,7 +55,7 @@ class ModelCard(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict)
     """How it was trained: images, epochs, minutes, loss, seed, when, with which version."""
     scores: dict[str, float] = Field(default_factory=dict)
-    """Measured on the held-out images; empty when there were none."""
+    """Of these weights, on the held-out images; empty when there were none, or in the middle of an epoch."""
     about: About | None = None
     """None but of a model that is shipped; a training that starts from it leaves it out."""
 

@@ -263,6 +263,8 @@ class Trainer:
 
     def _save_models(self, *, is_best: bool) -> None:
         row = self.history.rows[-1] if self.history.rows else self._start_row
+        if self.position.step_in_epoch > 0:  # these weights have not been scored
+            row = {}
         for path in self.checkpoints.save_models(self.position, row, is_best=is_best):
             self._report(CheckpointSaved(str(path), path == self.folder.best, self.position.best_score))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import tifffile
 import torch
 
+from napari_attnseg.annotation.model_choices import choice_of_file
 from napari_attnseg.engine import evaluate, fit, predict
 from napari_attnseg.errors import AttnSegError, DataError, ModelFileError, RunFolderError, SaveError, SettingsError
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Event, Notice, Progress, Started
@@ -121,6 +123,24 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(make_folder: MakeFolde
     expected, found = weights(straight.folder.last), weights(resumed.folder.last)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert [row["epoch"] for row in resumed.folder.read_metrics()] == [1, 2]
+
+
+def test_a_model_saved_in_the_middle_of_an_epoch_has_no_scores(make_folder: MakeFolder, tmp_path: Path) -> None:
+    told: list[Event] = []
+    asked = {"after": 0}
+
+    def should_stop() -> bool:
+        asked["after"] += any(isinstance(event, EpochEnd) for event in told)
+        return asked["after"] > 1
+
+    result, _ = learn(make_folder(), tmp_path / "run", on_event=told.append, should_stop=should_stop)
+    best, last = load_card(result.folder.best), load_card(result.folder.last)
+    assert (best.training["steps"], last.training["steps"]) == (3, 4)
+    assert "f1" in best.scores
+    assert last.scores == {}
+    choice = choice_of_file(result.folder.last, datetime.now().astimezone())
+    assert "not measured" in choice.label
+    assert "Not measured: it was saved in the middle of an epoch" in choice.tooltip
 
 
 def test_a_finished_run_can_be_made_longer(make_folder: MakeFolder, tmp_path: Path) -> None:
