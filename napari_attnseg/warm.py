@@ -116,13 +116,6 @@ class WarmPredictor:
         """Take a request back; it is answered by `PredictionCancelled`, or not at all if it was answered already."""
         self._orders.put(("cancel", number))
 
-    def cancel_all(self) -> None:
-        """Take all predictions back."""
-        with self._lock:
-            numbers = [number for number, item in self._open.items() if item.request is not None]
-        for number in numbers:
-            self.cancel(number)
-
     def close(self) -> None:
         """End the process, within a second, and remove its files; requests without an answer get none.
 

@@ -191,11 +191,12 @@ def test_cancel_in_the_midst(make: Make, request_of: PredictRequest) -> None:
     assert isinstance(warm.answer(request_of), Predicted)
 
 
-def test_cancel_all_while_the_process_starts(make: Make, request_of: PredictRequest) -> None:
+def test_cancel_while_the_process_starts(make: Make, request_of: PredictRequest) -> None:
     warm = make()
     numbers = {warm.predict(request_of) for _ in range(5)}
     warm.describe()
-    warm.cancel_all()
+    for number in numbers:
+        warm.cancel(number)
     replies = [warm.last() for _ in range(6)]
     assert {reply.number for reply in replies if isinstance(reply, PredictionCancelled)} == numbers
     assert isinstance(replies[-1], Described)

@@ -28,8 +28,6 @@ class Abandoned:
     path: Path
     header: Header | None
     """Whose journal it is; None if its beginning is damaged, so that nothing can be restored from it."""
-    n_tiles: int
-    """How many tiles of 256 x 256 pixels have unsaved changes."""
     last_time: float
     """When the last edit was made, in seconds since 1970."""
     damaged: bool
@@ -105,7 +103,7 @@ def _look_at(path: Path, other_hosts: bool) -> Abandoned | None:
     except DataError as error:
         if not path.exists():  # its owner has just saved
             return None
-        return Abandoned(path, None, 0, _modified(path), damaged=True, mask_changed=False, problem=str(error))
+        return Abandoned(path, None, _modified(path), damaged=True, mask_changed=False, problem=str(error))
     header = content.header
     if header.host == this_host():
         if find_process(header.pid, header.created) is not None:
@@ -118,7 +116,7 @@ def _look_at(path: Path, other_hosts: bool) -> Abandoned | None:
     except OSError:  # its disk is away
         changed = True
     when = _modified(path) if last is None else last
-    return Abandoned(path, header, len(content.tiles), when, damaged=content.damaged, mask_changed=changed)
+    return Abandoned(path, header, when, damaged=content.damaged, mask_changed=changed)
 
 
 def _modified(path: Path) -> float:

@@ -155,27 +155,6 @@ def accept_region(offer: Offer, at: Position) -> Planes:
     return _changed(offer, {index: _keeping(offer, mask, plane)})
 
 
-def accept_rectangle(offer: Offer, rows: slice, columns: slice) -> Planes:
-    """Make the mask what was predicted, within a rectangle of each plane that is meant, and leave the rest.
-
-    Parameters
-    ----------
-    offer
-        Of one plane or all.
-    rows, columns
-        The rectangle, with start and stop; what lies outside of the image is left out.
-    """
-    rows = slice(max(rows.start, 0), max(rows.stop, 0))
-    columns = slice(max(columns.start, 0), max(columns.stop, 0))
-    planes = {}
-    for index, proposed in _proposed(offer, offer.indices).items():
-        mask = offer.labels[index]
-        plane = mask.copy()
-        plane[rows, columns] = proposed[rows, columns]
-        planes[index] = _keeping(offer, mask, plane)
-    return _changed(offer, planes)
-
-
 def class_mapping(model_names: Sequence[str], folder_names: Sequence[str]) -> dict[int, int] | None:
     """Return the folder's class id for each class id of a model; None if the folder lacks one of its classes.
 
@@ -208,16 +187,6 @@ def mapping_problem(model_names: Sequence[str], folder_names: Sequence[str]) -> 
 def classes_kept(mapping: Mapping[int, int], n_classes: int) -> frozenset[int]:
     """Return the ids of the folder's `n_classes` classes (background included) that the model does not know."""
     return frozenset(range(1, n_classes)) - frozenset(mapping.values())
-
-
-def in_folder_classes(prediction: Array, mapping: Mapping[int, int]) -> Array:
-    """Turn a model's class ids into the folder's, uint8 of the same shape; the same array where they agree."""
-    if all(own == other for own, other in mapping.items()):
-        return prediction
-    lookup = np.zeros(256, np.uint8)
-    for own, other in mapping.items():
-        lookup[own] = other
-    return np.asarray(lookup[prediction])
 
 
 def _proposed(offer: Offer, indices: list[Index], *, around: bool = False) -> Planes:

@@ -140,10 +140,6 @@ class AnnotationFolder:
         self._survey.note_saved(mask)
         self.state.edited[self.name(image)] = time.time()
 
-    def note_removed(self, image: Path) -> None:
-        """Note that an image's mask is no longer there."""
-        self._pairs[image] = Pair(image, None)
-
     def note_trained(self, when: float | None = None) -> None:
         """Note that a training has seen all that was saved until `when` (seconds since 1970), which is when it began.
 

@@ -63,34 +63,6 @@ def interpolate_planes(first: Array, last: Array, n_between: int, value: int | N
     return [_plane_between(shapes, (n + 1) / (n_between + 1), first) for n in range(n_between)]
 
 
-def painted_neighbours(stack: Array, z: int, value: int | None = None) -> tuple[int, int]:
-    """Return the nearest painted planes before and after a plane.
-
-    Parameters
-    ----------
-    stack
-        Labels (z, y, x), unsigned.
-    z
-        The plane, counted from 0; whether it is painted itself plays no part.
-    value
-        What a painted plane holds; None: anything but background.
-
-    Returns
-    -------
-    tuple of int
-        The plane before and the plane after.
-
-    Raises
-    ------
-    DataError
-        One of them does not exist.
-    """
-    before, after = _nearest(stack, z, -1, value), _nearest(stack, z, 1, value)
-    if before is None or after is None:
-        raise _nothing_between(z, value)
-    return before, after
-
-
 def interpolate_stack(stack: Array, z: int, value: int | None = None) -> dict[int, Array]:
     """Fill the unpainted planes around plane `z` from the nearest painted planes on both sides.
 
@@ -153,10 +125,10 @@ def _gaps(stack: Array, z: int, value: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in ends if a is not None and b is not None and b - a > 1]
 
 
-def _nearest(stack: Array, z: int, step: int, value: int | None) -> int | None:
+def _nearest(stack: Array, z: int, step: int, value: int) -> int | None:
     end = len(stack) if step > 0 else -1
     for number in range(z + step, end, step):
-        if (stack[number] == value).any() if value is not None else stack[number].any():
+        if (stack[number] == value).any():
             return number
     return None
 

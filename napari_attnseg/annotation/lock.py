@@ -26,7 +26,6 @@ from napari_attnseg.errors import SaveError
 from napari_attnseg.job_process import find_process
 
 FILE, GUARD = "open.json", "open.guard"
-HEARTBEAT_SECONDS = 30
 SILENT_SECONDS = 90
 _UNFINISHED_SECONDS = 0.5
 
@@ -86,11 +85,18 @@ class FolderLock:
             Who has it; None if we have it now (or had it already), or if the folder cannot be written to and nobody
             has it: then `held` is False.
         """
-        return self._take(force=False)
-
-    def take_over(self) -> None:
-        """Take the lock whoever has it; the other one learns it from its next `heartbeat`."""
-        self._take(force=True)
+        try:
+            make_private_folder(self.folder)
+            with guard(self._path.with_name(GUARD)):
+                owner = self._claim()
+        except (OSError, SaveError):  # read-only, full, or away
+            owner = _read(self._path)
+            self.held = self.held and (owner is None or owner.token == self._me.token)
+            if self.held:  # a network drive is away for a moment
+                return None
+            return owner if owner is not None and _holds(owner, self._path) else None
+        self.held = owner is None
+        return owner
 
     def heartbeat(self) -> Owner | None:
         """Give a sign of life; call it every 30 seconds while the lock is held.
@@ -98,7 +104,7 @@ class FolderLock:
         Returns
         -------
         Owner or None
-            Who has taken it over, if somebody has; then it is not ours any more.
+            Who has taken it while we were silent, if somebody has; then it is not ours any more.
         """
         if not self.held:
             return None
@@ -122,21 +128,7 @@ class FolderLock:
             if owner is not None and owner.token == self._me.token:
                 self._path.unlink(missing_ok=True)
 
-    def _take(self, *, force: bool) -> Owner | None:
-        try:
-            make_private_folder(self.folder)
-            with guard(self._path.with_name(GUARD)):
-                owner = self._claim(force)
-        except (OSError, SaveError):  # read-only, full, or away
-            owner = _read(self._path)
-            self.held = self.held and (owner is None or owner.token == self._me.token)
-            if self.held:  # a network drive is away for a moment
-                return None
-            return owner if owner is not None and not force and _holds(owner, self._path) else None
-        self.held = owner is None
-        return owner
-
-    def _claim(self, force: bool) -> Owner | None:
+    def _claim(self) -> Owner | None:
         content = json.dumps(self._me.__dict__).encode()
         try:
             _write_new(self._path, content)
@@ -144,7 +136,7 @@ class FolderLock:
         except FileExistsError:
             pass
         owner = _read_finished(self._path)
-        if owner is not None and owner.token != self._me.token and not force and _holds(owner, self._path):
+        if owner is not None and owner.token != self._me.token and _holds(owner, self._path):
             return owner
         temporary = self._path.with_name(f".attnseg-{secrets.token_hex(6)}.json")
         try:

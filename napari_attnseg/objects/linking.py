@@ -113,33 +113,6 @@ class Linker:
         return tuple(max(length, 2) for length in self._shape)
 
 
-def link_planes(
-    classes: Array, through: tuple[bool, ...] | None = None, connectivity: int | None = None
-) -> tuple[Array, Array]:
-    """Number the connected regions of a stack.
-
-    Parameters
-    ----------
-    classes
-        Class ids (stack axes..., y, x), 0 for the background; no region has two classes.
-    through
-        For each stack axis, whether a region can go on along it; None: along all.
-    connectivity
-        See `Linker`; None: pixels that meet at a corner touch.
-
-    Returns
-    -------
-    tuple
-        Numbers, uint32, of the shape of `classes`, and the class of each number, uint8.
-    """
-    stack = classes.shape[:-2]
-    through = (True,) * len(stack) if through is None else through
-    linker = Linker(stack, through, connectivity if connectivity is not None else sum(through) + 2)
-    provisional = [linker.add(classes[index]) for index in np.ndindex(*stack)]
-    numbers, of_class = linker.final()
-    return numbers[np.stack(provisional)].reshape(classes.shape), of_class
-
-
 def _steps(through: tuple[bool, ...], connectivity: int) -> tuple[Step, ...]:
     """Return the steps to all planes before that a region can touch."""
     choices: Iterator[Plane] = product(*((-1, 0, 1) if on else (0,) for on in through))

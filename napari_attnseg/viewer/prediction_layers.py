@@ -16,7 +16,6 @@ from napari_attnseg.viewer.large_prediction import AnyPrediction, LargePredictio
 from napari_attnseg.viewer.layer_roles import KEY, image_of, role_of
 from napari_attnseg.viewer.prediction_parts import Part, attention_limits, limits_of, parts_of
 
-ROLES = ("prediction", "probability", "uncertainty", "attention")
 CONTOUR = 2  # pixels of the screen
 OPACITY = {"prediction": 0.8, "probability": 0.6, "uncertainty": 0.6, "attention": 0.5}
 COLOURS = {"probability": "viridis", "uncertainty": "magma", "attention": "inferno"}

@@ -13,12 +13,10 @@ from napari_attnseg.annotation.accept import (
     Planes,
     accept_all,
     accept_object,
-    accept_rectangle,
     accept_region,
     accept_where_empty,
     class_mapping,
     classes_kept,
-    in_folder_classes,
     mapping_problem,
 )
 from napari_attnseg.annotation.editing import Editing
@@ -142,11 +140,6 @@ def test_a_region_becomes_what_was_predicted_there_and_nothing_else_changes() ->
     assert np.array_equal(removed, drawn("11......", "11......", "......11"))
     assert np.array_equal(only(accept_region(Offer(mask, predicted, kept=frozenset([1])), (0, 6))), removed)
     assert accept_region(Offer(mask, predicted, kept=frozenset([2])), (0, 6)) == {}
-
-
-def test_a_rectangle_becomes_what_was_predicted_there() -> None:
-    found = only(accept_rectangle(Offer(MASK, PREDICTED), slice(-3, 1), slice(1, 99)))
-    assert np.array_equal(found, drawn("211..111", "22......", ".......1", "........"))
 
 
 # Planes of a stack
@@ -294,12 +287,6 @@ def test_a_class_that_the_folder_lacks_is_said() -> None:
     assert sentence is not None
     assert "'heart', 'lung'" in sentence
     assert "liver, spleen" in sentence
-
-
-def test_class_ids_are_turned_into_those_of_the_folder() -> None:
-    predicted = drawn("012", "210")
-    assert np.array_equal(in_folder_classes(predicted, {0: 0, 1: 2, 2: 1}), drawn("021", "120"))
-    assert in_folder_classes(predicted, {0: 0, 1: 1, 2: 2}) is predicted
 
 
 # As a step of editing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation.interpolate import interpolate_planes, interpolate_stack, painted_neighbours
+from napari_attnseg.annotation.interpolate import interpolate_planes, interpolate_stack
 from napari_attnseg.errors import DataError
 
 
@@ -116,18 +116,6 @@ def painted_stack() -> np.ndarray:
     for z in (3, 8):
         stack[z][disc((40, 30), 10)] = 2
     return stack
-
-
-def test_the_nearest_painted_planes() -> None:
-    stack = painted_stack()
-    assert painted_neighbours(stack, 4) == (3, 5)
-    assert painted_neighbours(stack, 3) == (1, 5)
-    assert painted_neighbours(stack, 4, 1) == (1, 5)
-    assert painted_neighbours(stack, 5, 1) == (1, 8)
-    assert painted_neighbours(stack, 5, 2) == (3, 8)
-    for z, value in ((0, None), (1, None), (9, None), (1, 1), (2, 2), (4, 7)):
-        with pytest.raises(DataError, match=f"both sides of plane {z} "):
-            painted_neighbours(stack, z, value)
 
 
 def test_a_gap_is_filled_without_touching_other_classes() -> None:
