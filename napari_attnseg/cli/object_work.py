@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_attnseg.data.pairs import find_pairs
+from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.models.starter_models import model_path
@@ -84,6 +85,7 @@ def predicted_work(
     from napari_attnseg.objects.geometry import Geometry
     from napari_attnseg.objects.one_image import measured, objects_path
     from napari_attnseg.objects.reading import read_measured
+    from napari_attnseg.objects.room import require_room
     from napari_attnseg.objects.sources import titles
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
 
@@ -91,6 +93,8 @@ def predicted_work(
     names = predictor.convention.class_names
 
     def do(path: Path, title: str, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
+        info = read_info(path, predictor.data.axes)
+        require_room((info.height, info.width), Geometry.of(info), settings, path.name)  # before minutes of prediction
         found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
         geometry = Geometry.of(found.info)
         size = (found.info.height, found.info.width)

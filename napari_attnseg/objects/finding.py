@@ -8,16 +8,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import psutil
 
-from napari_attnseg.errors import DataError, SettingsError, Stopped
+from napari_attnseg.errors import SettingsError, Stopped
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.linking import Linker
+from napari_attnseg.objects.room import require_room
 from napari_attnseg.objects.separate import Objects, degree, least_pixels, separate, smallest_type
 from napari_attnseg.settings import ObjectSettings
 
 MOST_IN_MEMORY = 512 * 2**20  # bytes of labels
-BYTES_TO_SEPARATE, BYTES_TO_LINK = 60, 40  # of memory for each pixel that is looked at at once
 
 Array = np.ndarray[Any, Any]
 Probability = dict[int, Array]
@@ -82,7 +81,7 @@ def find_objects(
             "Objects that are separated cannot be followed through time: say what touches is one object (--no-split), "
             "or take each time by itself (--reach z)."
         )
-    _require_room(size, geometry, settings, name)
+    require_room(size, geometry, settings, name)
     labels = _blank((geometry.n_planes, *size))
     if settings.split:
         of_class = _separated(labels, classes, probability, geometry, settings, lengths, on_progress, should_stop)
@@ -152,24 +151,6 @@ def _linked(
         plane[...] = numbers[plane]
     on_progress(1.0)
     return np.concatenate([np.zeros(1, np.uint8), of_class[keep]])
-
-
-def _require_room(size: tuple[int, int], geometry: Geometry, settings: ObjectSettings, name: str) -> None:
-    """Refuse what would use up the memory, before it does: the system would end the program without a word."""
-    planes = len(geometry.together(settings.reach)[0]) if settings.split else 1
-    needed = math.prod(size) * planes * (BYTES_TO_SEPARATE if settings.split else BYTES_TO_LINK)
-    free = psutil.virtual_memory().available
-    if needed <= free:
-        return
-    ways = [
-        *(["take each plane by itself (--reach planes)"] if planes > 1 else []),
-        *(["say that what touches is one object (--no-split)"] if settings.split else []),
-        "or cut the image into parts",
-    ]
-    raise DataError(
-        f"Finding the objects of {name} takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; "
-        f"close other programs, {', '.join(ways)}."
-    )
 
 
 def _by_class(probability: Array | None, whole: bool) -> Probability | None:

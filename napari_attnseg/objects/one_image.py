@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from napari_attnseg.objects.finding import Planes, find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.measure import measure
 from napari_attnseg.objects.reading import Image, above, numbered, read_measured, read_probability
+from napari_attnseg.objects.room import BYTES_TO_COUNT, bytes_to_read, require_memory, require_room
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.sources import Source
 from napari_attnseg.objects.table import Row, Table, summary
@@ -57,23 +59,24 @@ def objects_of_source(
     Raises
     ------
     DataError
-        A file cannot be read, or files do not belong together.
+        A file cannot be read, files do not belong together, or the memory is not enough.
     SettingsError
         The settings do not go with the image.
     Stopped
         `should_stop` returned True.
     """
+    _require_room(source, convention, settings, axes)
     image = read_measured(source.image, axes) if source.image is not None else None
     like = image.info if image is not None else read_info(source.labels)
     of_image = image.info if image is not None else None
     name = source.image.name if source.image is not None else source.labels.name
     if convention.kind == "instances":
         numbers, _ = read_labels(source.labels, of_image)
-        geometry = _geometry(like, numbers)
+        geometry = _geometry(like, len(numbers))
         objects = numbered(numbers, geometry, settings.reach)
     else:
         classes: Planes = (read := read_mask(source.labels, convention, of_image))
-        geometry = _geometry(like, read)
+        geometry = _geometry(like, len(read))
         probability = read_probability(source, read.shape, geometry, convention.n_classes)
         if settings.threshold is not None and probability is not None and convention.n_classes == 2:
             classes = above(probability, settings.threshold)
@@ -147,8 +150,21 @@ def write_objects(path: Path, result: Result) -> None:
         write_image(path, like.in_plane_axes(labels), like.plane_axes, like=like)
 
 
-def _geometry(like: ImageInfo, labels: Array) -> Geometry:
+def _require_room(source: Source, convention: MaskConvention, settings: ObjectSettings, axes: str | None) -> None:
+    """Refuse what does not fit into memory, by what the files say of themselves, before their pixels are read."""
+    stored = read_info(source.labels)
+    like = read_info(source.image, axes) if source.image is not None else stored
+    size = (stored.height, stored.width)
+    planes = stored.n_planes * (1 if stored.is_rgb else stored.channels)  # which may be a stack that does not say so
+    name, read = (source.image or source.labels).name, bytes_to_read(stored)
+    if convention.kind == "instances":
+        require_memory(math.prod(size) * planes * BYTES_TO_COUNT + read, f"Finding the objects of {name}")
+    else:
+        require_room(size, _geometry(like, planes), settings, name, besides=read)
+
+
+def _geometry(like: ImageInfo, planes: int) -> Geometry:
     geometry = Geometry.of(like)
-    if len(labels) != geometry.n_planes:  # a stack of masks that does not say which axis it has
-        geometry = replace(geometry, stack_axes="Z", stack_shape=(len(labels),))
+    if planes != geometry.n_planes:  # a stack of masks that does not say which axis it has
+        geometry = replace(geometry, stack_axes="Z", stack_shape=(planes,))
     return geometry

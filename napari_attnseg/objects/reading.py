@@ -19,6 +19,7 @@ from napari_attnseg.data.tiff import read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
 from napari_attnseg.objects.finding import Planes
 from napari_attnseg.objects.geometry import Geometry
+from napari_attnseg.objects.room import bytes_to_read, require_memory
 from napari_attnseg.objects.separate import Objects, smallest_type
 from napari_attnseg.objects.sources import Source
 from napari_attnseg.settings import Reach
@@ -94,7 +95,7 @@ def channel_titles(info: ImageInfo) -> tuple[str, ...]:
 def convention_of(paths: Sequence[Path], classes: Classes | None, mode: Mode, *, predicted: bool) -> MaskConvention:
     """Decide what the values of masks, or of predictions, mean; predictions never hold numbered objects.
 
-    Those that cannot be read have no say.
+    Those that cannot be read, for which there may be too little memory, have no say.
 
     Raises
     ------
@@ -104,6 +105,7 @@ def convention_of(paths: Sequence[Path], classes: Classes | None, mode: Mode, *,
     survey: dict[Path, MaskValues] = {}
     for path in paths:
         try:
+            require_memory(bytes_to_read(read_info(path)), f"Reading {path.name}")
             survey[path] = survey_mask(path)
         except DataError:
             if path == paths[-1] and not survey:

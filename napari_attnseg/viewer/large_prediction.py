@@ -206,10 +206,11 @@ class LargePrediction:
 
     def _by_threshold(self, number: int, wanted: tuple[Any, ...]) -> Array | None:
         """Read class ids of the folder from the probability; None where the mask in the file says the same."""
-        if not self.has_threshold or abs(self._threshold - self.written_threshold) < 1e-9:
+        threshold = self._threshold  # as it is now, wherever it is moved to while the files are read
+        if not self.has_threshold or abs(threshold - self.written_threshold) < 1e-9:
             return None
         level = Level(self._files[PROBABILITY], number, (0,), lambda read: read[0], np.float32)
-        return np.asarray(self.class_ids[to_labels(level.read(wanted)[None], self._threshold)])
+        return np.asarray(self.class_ids[to_labels(level.read(wanted)[None], threshold)])
 
 
 class LabelLevel(Level):

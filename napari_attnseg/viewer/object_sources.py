@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_attnseg.objects.room import require_memory
 from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.layer_roles import image_of, role_of
-from napari_attnseg.viewer.object_work import Asked, State
+from napari_attnseg.viewer.object_work import Asked, Pixels, State
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session import Session
@@ -58,31 +59,32 @@ def prediction_layer(session: Session, image: Path) -> Labels | None:
     return next((layer for layer in layers if isinstance(layer, Labels)), None)
 
 
-def labels_of(session: Session, image: Path, kind: Kind) -> Array | None:
-    """Return a copy of a mask or a prediction, (stack axes..., y, x); None if it is gone."""
+def labels_of(session: Session, image: Path, kind: Kind) -> Pixels | None:
+    """Return a mask or a prediction, (stack axes..., y, x), which goes on changing; None if it is gone."""
     if kind == "prediction":
         layer = prediction_layer(session, image)
-        return None if layer is None else np.array(_finest(layer))
+        return None if layer is None else _finest(layer)
     mask = session.mask
     if mask is None:
         return None
     mask.sync()
-    return np.array(mask.editing.labels)
+    return mask.editing.labels
 
 
-def probability_of(session: Session, image: Path) -> Array | None:
-    """Return a copy of the probability (stack axes..., y, x) that a prediction came from, if it has one class."""
+def probability_of(session: Session, image: Path) -> Pixels | None:
+    """Return the probability (stack axes..., y, x) that a prediction came from, if it has one class."""
     found = [
         layer
         for layer in session.viewer.layers
         if isinstance(layer, Image) and image_of(layer) == image and role_of(layer) == "probability"
     ]
-    return np.array(_finest(found[0]), np.float32) if len(found) == 1 else None
+    return _finest(found[0]) if len(found) == 1 else None
 
 
-def _finest(layer: Labels | Image) -> Any:
-    """Return the pixels of a layer at full resolution, for a large prediction has several."""
-    return layer.data[0] if layer.multiscale else layer.data
+def _finest(layer: Labels | Image) -> Pixels:
+    """Return the pixels of a layer at full resolution; those of a large prediction are in files."""
+    pixels: Pixels = layer.data[0] if layer.multiscale else layer.data
+    return pixels
 
 
 def is_numbered(session: Session, kind: Kind | None) -> bool:
@@ -95,35 +97,49 @@ def asked_of(
     session: Session,
     image: Path,
     kind: Kind,
-    labels: Array,
+    labels: Pixels,
     settings: ObjectSettings,
     known: Array | None,
     state: State,
 ) -> Asked:
     """Return all that is needed to find and measure objects in a thread.
 
+    What is in memory is copied, so that painting can go on; what is in files is read in the thread.
+
     Parameters
     ----------
     labels
-        A copy, of the mask or the prediction, or of the layer of objects.
+        The mask, the prediction, or the layer of objects.
     known
         The class of each number of the layer of objects, if that was measured before.
     state
-        Of what `labels` were copied from.
+        Of `labels`.
+
+    Raises
+    ------
+    DataError
+        There is not even memory for the copies.
     """
     mask, folder = session.mask, session.folder
     own = mask is not None and mask.editing.document.image == image
     numbered = None
     if state.from_layer or is_numbered(session, kind):
         numbered = known if known is not None else np.zeros(0, np.uint8)
+    probability = probability_of(session, image) if kind == "prediction" and settings.split else None
+    copies = [one for one in (labels, probability) if isinstance(one, np.ndarray)]
+    require_memory(sum(one.nbytes for one in copies), f"Copying the labels of {image.name}")
     return Asked(
         image,
         folder.choices.axes if folder is not None else None,
         mask.editing.document.info if mask is not None and own else None,
-        labels,
+        _unchanging(labels),
         numbered,
-        probability_of(session, image) if kind == "prediction" and settings.split else None,
+        None if probability is None else _unchanging(probability),
         folder.classes.names if folder is not None else ("background", "object"),
         settings,
         state,
     )
+
+
+def _unchanging(pixels: Pixels) -> Pixels:
+    return np.array(pixels) if isinstance(pixels, np.ndarray) else pixels

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.data.tiff import read_info
+from napari_attnseg.errors import DataError
+from napari_attnseg.objects.room import BYTES_TO_COUNT, require_memory, require_room
 from napari_attnseg.settings import ObjectSettings
 
 if TYPE_CHECKING:
@@ -19,6 +22,18 @@ if TYPE_CHECKING:
     from napari_attnseg.objects.separate import Objects
 
 Array = np.ndarray[Any, Any]
+
+
+class Pixels(Protocol):
+    """An array, or what becomes one by `np.asarray`, such as a level of a large prediction."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of numbers."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +61,16 @@ class Asked:
     """The axes as the user knows them."""
     info: ImageInfo | None
     """The image's description, if it has been read."""
-    labels: Array
-    """(stack axes..., y, x): class ids, or numbers of objects."""
+    labels: Pixels
+    """(stack axes..., y, x): class ids, or numbers of objects; a copy, or what is read from files."""
     numbered: Array | None
     """Where `labels` are numbers, the class of each as far as it is known; None where they are class ids."""
-    probability: Array | None
+    probability: Pixels | None
     """(stack axes..., y, x), of the one class; None if it is not known."""
     class_names: tuple[str, ...]
     settings: ObjectSettings
     state: State
-    """Of what `labels` were copied from."""
+    """Of `labels`."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ def find(asked: Asked, on_progress: Callable[[float], None], should_stop: Callab
     Raises
     ------
     AttnSegError
-        The image cannot be read, or the settings do not go with it.
+        The image cannot be read, the settings do not go with it, or the memory is not enough.
     Stopped
         `should_stop` returned True.
     """
@@ -91,7 +106,12 @@ def find(asked: Asked, on_progress: Callable[[float], None], should_stop: Callab
 
     info = asked.info or read_info(asked.image, asked.axes)
     geometry, settings = Geometry.of(info), asked.settings
-    flat = asked.labels.reshape((-1, *asked.labels.shape[-2:]))
+    _require_room(asked, geometry)
+    labels = np.asarray(asked.labels)
+    if not labels.any():
+        what = "mask" if asked.state.of_mask else "prediction"
+        raise DataError(f"There is nothing in the {what} of {asked.image.name} yet.")
+    flat = labels.reshape((-1, *labels.shape[-2:]))
     if asked.numbered is None:
         objects = _found(asked, flat, geometry, lambda share: on_progress(0.6 * share), should_stop)
         numbers, classes = np.arange(1, objects.count + 1), objects.classes
@@ -113,9 +133,20 @@ def find(asked: Asked, on_progress: Callable[[float], None], should_stop: Callab
     )
     columns = result.table.columns
     columns["Object"] = numbers[columns["Object"] - 1]
-    labels = asked.labels if asked.numbered is not None else objects.labels.reshape(asked.labels.shape)
+    labels = labels if asked.numbered is not None else objects.labels.reshape(labels.shape)
     title = next((name for name in result.table.titles if name.startswith(("Area (", "Volume ("))), "Pixels")
     return Found(asked.image, labels, classes, result.table, title, asked.state)
+
+
+def _require_room(asked: Asked, geometry: Geometry) -> None:
+    """Refuse what does not fit into memory, before pixels in files are read."""
+    pixels = math.prod(asked.labels.shape)
+    parts = (asked.labels,) if asked.probability is None else (asked.labels, asked.probability)
+    unread = pixels * sum(one.dtype.itemsize for one in parts if not isinstance(one, np.ndarray))
+    if asked.numbered is None:
+        require_room(asked.labels.shape[-2:], geometry, asked.settings, asked.image.name, besides=unread)
+    else:
+        require_memory(pixels * BYTES_TO_COUNT + unread, f"Finding the objects of {asked.image.name}")
 
 
 def _found(
@@ -130,7 +161,7 @@ def _found(
 
     classes, probability, value = flat, None, None
     if asked.probability is not None:
-        probability = asked.probability.reshape((len(flat), 1, *flat.shape[1:]))
+        probability = np.asarray(asked.probability, np.float32).reshape((len(flat), 1, *flat.shape[1:]))
         value = int(flat.max(initial=0)) or 1
         classes = (flat > 0).astype(np.uint8)  # what the one class is called in the folder does not matter here
     objects = find_objects(

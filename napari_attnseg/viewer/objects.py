@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import napari.viewer
-import numpy as np
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_attnseg.data.pairs import stem_of
+from napari_attnseg.errors import DataError
 from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.docking import tab_with_others
 from napari_attnseg.viewer.kept_objects import KeptObjects
@@ -201,13 +201,16 @@ class ObjectsDock(QWidget):
         if image is None or kind is None:
             return
         shown = None if fresh else self.layer.labels(image)
-        labels = labels_of(self.session, image, kind) if shown is None else np.array(shown)
-        if labels is None or not labels.any():
-            show_info(f"There is nothing in {_NAMES[kind]} of {image.name} yet.")
+        labels = labels_of(self.session, image, kind) if shown is None else shown
+        if labels is None:
             return
         known = self.found.classes if shown is not None and self.found is not None else None
         state = self._changes.state(image, kind, self.found, from_layer=shown is not None)
-        asked = asked_of(self.session, image, kind, labels, settings, known, state)
+        try:
+            asked = asked_of(self.session, image, kind, labels, settings, known, state)
+        except DataError as error:
+            self._on_failed(str(error))
+            return
         self._problem = ""
         self.progress.setProgress(0.0)
         self.run.start(asked)

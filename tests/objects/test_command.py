@@ -17,6 +17,7 @@ import tifffile
 from napari_attnseg.cli import main
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
+from napari_attnseg.objects import room
 from tests.objects.drawn import two_discs
 
 Run = Callable[..., tuple[int, str, str]]
@@ -144,13 +145,19 @@ def test_numbered_masks_are_measured_as_they_are(tmp_path: Path, run: Run) -> No
     assert "Found 60 objects" in output
 
 
-def test_a_model_goes_straight_from_images_to_objects(tmp_path: Path, run: Run) -> None:
+def test_a_model_goes_straight_from_images_to_objects(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = folder_of_discs(tmp_path / "cells")
     code, _, error = run(folder, "--model", "nuclei", "--out", tmp_path / "out", "--device", "cpu")
     assert code == 0, error
     assert (tmp_path / "out/cells_OBJECTS.tif").is_file()
     assert len(rows(tmp_path / "out/summary.csv")) == 2
     refused(run(folder, "--model", "nuclei", "--take", "masks"), "--model", "--take")
+    monkeypatch.setattr(room, "BYTES_TO_SEPARATE", 2**50)
+    image = folder / "cells.tif"
+    image.write_bytes(image.read_bytes()[:-100])  # some pixels are missing, which would be said if they were read
+    refused(run(image, "--model", "nuclei", "--device", "cpu"), "Finding the objects of cells.tif takes about")
 
 
 def test_bad_input_gets_a_sentence(tmp_path: Path, run: Run) -> None:

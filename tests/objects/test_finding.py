@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_attnseg.errors import DataError, SettingsError, Stopped
-from napari_attnseg.objects import finding
+from napari_attnseg.objects import finding, room
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.settings import ObjectSettings
@@ -81,7 +81,7 @@ def test_small_objects_are_dropped_by_volume() -> None:
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "BYTES_TO_SEPARATE", 2**50)
+    monkeypatch.setattr(room, "BYTES_TO_SEPARATE", 2**50)
     with pytest.raises(DataError, match=r"objects of a\.tif takes about .*--reach planes.*--no-split.* cut the image"):
         find_objects(stack(3), SIZE, Geometry("Z", (3,)), ObjectSettings(), name="a.tif")
     assert find_objects(stack(3), SIZE, Geometry("Z", (3,)), ObjectSettings(split=False)).count == 2

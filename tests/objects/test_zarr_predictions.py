@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ import tifffile
 import zarr
 
 from napari_attnseg.cli import main
+from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.ome_zarr import Layout, fill_levels, make_levels, open_levels
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
+from napari_attnseg.objects.one_image import objects_of_source
+from napari_attnseg.objects.sources import Source
+from napari_attnseg.settings import ObjectSettings
 from tests.objects.drawn import two_discs
 
 
@@ -79,6 +84,22 @@ def test_a_stack_is_read_plane_by_plane_with_its_pixel_size(tmp_path: Path) -> N
     (target / "zarr.json").write_text("{}")
     with pytest.raises(DataError, match="cannot be read as OME-Zarr"):
         read_info(target)
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = predicted(tmp_path / "huge")
+    huge = Layout(replace(read_info(image), height=10**8, width=10**8), "uint8", None)
+    target = image.with_name("cell_PRED.ome.zarr")
+    make_levels(target, huge)
+    assert main(["objects", str(target), "--out", str(tmp_path / "out")]) == 1
+    assert "Reading cell_PRED.ome.zarr takes about 20000000.0 GB of memory and" in capsys.readouterr().err
+    source = Source(target, None)
+    for kind, values in (("binary", {0: 0, 255: 1}), ("instances", {0: 0})):
+        convention = MaskConvention(kind, values, ("background", "object"))
+        with pytest.raises(DataError, match=r"Finding the objects of cell_PRED\.ome\.zarr takes about"):
+            objects_of_source(source, convention, ObjectSettings())
 
 
 def test_an_image_with_axes_that_we_do_not_write_is_one_sentence(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QMessageBox
 
+from napari_attnseg.objects import room
 from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer import kept_objects
 from napari_attnseg.viewer.kept_objects import KeptObjects
+from napari_attnseg.viewer.layer_roles import KEY
 from napari_attnseg.viewer.object_work import Asked, Found, State, find
 from napari_attnseg.viewer.objects import ObjectsDock
 from napari_attnseg.viewer.predicted_image import PredictedImage
@@ -271,11 +274,48 @@ def test_without_anything_to_measure_it_says_so(viewer: Any, qtbot: Any, tmp_pat
     opened(annotate, qtbot, folder)
     until(qtbot, dock.separate_button.isEnabled)
     click(qtbot, dock.separate_button)
-    assert not dock.run.is_busy
+    until(qtbot, lambda: dock.progress.line.text() == "There is nothing in the mask of cells0.tif yet.")
     assert dock.found is None
     labels(annotate)[10:20, 10:20] = 1
     pressed(dock, qtbot, dock.separate_button)
     assert dock.table.rowCount() == 1
+
+
+class Stored:
+    """Pixels in a file, as a level of a large prediction is, which notes in which threads all of them are read."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+        self.shape, self.dtype, self.ndim, self.size = values.shape, values.dtype, values.ndim, values.size
+        self.readers: list[threading.Thread] = []
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return self._values[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        self.readers.append(threading.current_thread())
+        return np.asarray(self._values, dtype)
+
+
+def test_a_large_prediction_is_read_in_the_background_if_there_is_memory(
+    viewer: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = touching(tmp_path / "cells", 1)
+    stored = Stored((tifffile.imread(folder / "cells0_MASK.tif") > 0).astype(np.uint8))
+    dock = with_objects(viewer, qtbot, folder)
+    note = {KEY: {"role": "prediction", "image": str(folder / "cells0.tif")}}
+    viewer.add_labels([stored, stored[::2, ::2]], multiscale=True, metadata=note)
+    until(qtbot, lambda: dock.kind == "prediction")
+    del stored.readers[:]
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "BYTES_TO_SEPARATE", 2**50)
+        click(qtbot, dock.separate_button)
+        until(qtbot, lambda: "Finding the objects of cells0.tif takes about" in dock.progress.line.text())
+    assert stored.readers == []
+    pressed(dock, qtbot, dock.separate_button)
+    assert dock.table.rowCount() == 3
+    assert len(stored.readers) == 1
+    assert stored.readers[0] is not threading.main_thread()
 
 
 def test_a_prediction_is_taken_first_and_its_probability_cuts(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
