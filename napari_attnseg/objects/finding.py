@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from napari_attnseg.errors import SettingsError, Stopped
+from napari_attnseg.errors import DataError, SettingsError, Stopped
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.linking import Linker
 from napari_attnseg.objects.room import require_room
@@ -69,7 +72,7 @@ def find_objects(
     Raises
     ------
     DataError
-        The memory is not enough.
+        The memory, or the disk of the temporary file, is not enough.
     SettingsError
         The settings do not go together, or with the image.
     Stopped
@@ -165,8 +168,36 @@ def _blank(shape: tuple[int, ...]) -> Array:
     """Return zeros, uint32; of a large stack in a file that goes when the array does."""
     if 4 * math.prod(shape) <= MOST_IN_MEMORY:
         return np.zeros(shape, np.uint32)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, np.uint32, "w+", shape=shape)
+    needed = 4 * math.prod(shape)
+    try:
+        with tempfile.TemporaryFile() as file:
+            _reserve(file.fileno(), needed)
+            return np.memmap(file, np.uint32, "w+", shape=shape)
+    except OSError as error:
+        raise DataError(
+            f"The numbers of the objects take {needed / 1e9:.1f} GB in {tempfile.gettempdir()}, the folder of "
+            f"temporary files, which has no room for them ({error.strerror}); make room there, or name another folder "
+            "in the environment variable TMPDIR."
+        ) from error
+
+
+def _reserve(handle: int, size: int) -> None:
+    """Take the space of an open file on the disk: where that ends later, writing into a mapped file kills the program.
+
+    Raises
+    ------
+    OSError
+        There is not as much.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # which a file system says that cannot do it
+                raise
+    if shutil.disk_usage(tempfile.gettempdir()).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _smallest(labels: Array, count: int) -> Array:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +19,18 @@ from napari_attnseg.settings import ObjectSettings
 from tests.objects.drawn import ellipsoid
 
 SIZE = (40, 60)
+LARGE = """
+import numpy as np
+from napari_attnseg.errors import DataError
+from napari_attnseg.objects import finding
+from napari_attnseg.objects.geometry import Geometry
+from napari_attnseg.settings import ObjectSettings
+finding.MOST_IN_MEMORY = 100
+try:
+    finding.find_objects(np.ones((8, 300, 300), np.uint8), (300, 300), Geometry("Z", (8,)), ObjectSettings(split=False))
+except DataError as error:
+    print(error)
+"""
 
 
 def stack(planes: int) -> np.ndarray:
@@ -55,6 +73,36 @@ def test_a_stack_too_large_for_memory_has_the_same_objects(monkeypatch: pytest.M
             apart = find_objects(stack(4), SIZE, geometry, settings)
         assert isinstance(apart.labels, np.memmap)
         assert np.array_equal(apart.labels, whole.labels)
+
+
+def test_a_full_disk_for_temporary_files_is_one_sentence(tmp_path: Path) -> None:
+    """In a process of its own, which the system kills where a mapped file has no space behind it."""
+    mount, place = shutil.which("mount"), tmp_path / "small disk"
+    place.mkdir()
+    command = [mount or "", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if mount is None or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("disks cannot be mounted here")
+    try:
+        environment = os.environ | {"TMPDIR": str(place)}
+        child = subprocess.run([sys.executable, "-c", LARGE], env=environment, capture_output=True, text=True)
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.startswith(f"The numbers of the objects take 0.0 GB in {place}, the folder of temporary files,")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits on file sizes")
+def test_a_file_that_may_not_become_so_large_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(finding, "MOST_IN_MEMORY", 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(DataError, match="the folder of temporary files, which has no room"):
+            find_objects(stack(4), SIZE, Geometry("Z", (4,)), ObjectSettings())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_it_stops_and_refuses() -> None:
