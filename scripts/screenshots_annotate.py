@@ -76,10 +76,10 @@ def restore(stage: Stage) -> None:
 
 def _paint_and_crash(image: Path) -> None:
     """Annotate an image as a window does, up to a moment before it is saved."""
-    from napari_attnseg.annotation.editing import Editing
-    from napari_attnseg.annotation.folder import open_folder
-    from napari_attnseg.annotation.recovery import new_journal
-    from napari_attnseg.annotation.snap import snap
+    from napari_attnseg.annotation.corrections.snap import snap
+    from napari_attnseg.annotation.folder.folder import open_folder
+    from napari_attnseg.annotation.masks.editing import Editing
+    from napari_attnseg.annotation.masks.recovery import new_journal
     from napari_attnseg.data.tiff import read_image
 
     document = open_folder(image.parent).document(image)

@@ -118,9 +118,9 @@ def unsure(stage: Stage) -> None:
 
 def _open_trained(stage: Stage, front: str) -> None:
     """Open a copy of the folder that was trained on, with its model in use, and our docks."""
-    from napari_attnseg.annotation.adoption import adopt
-    from napari_attnseg.annotation.folder import open_folder
-    from napari_attnseg.annotation.folder_models import FolderModels
+    from napari_attnseg.annotation.folder.folder import open_folder
+    from napari_attnseg.annotation.trainings.adoption import adopt
+    from napari_attnseg.annotation.trainings.folder_models import FolderModels
 
     shelf = stage.places.shelf / "nuclei"
     if not shelf.is_dir():

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from napari_attnseg import jobs
-from napari_attnseg.annotation.runs import is_running
+from napari_attnseg.annotation.trainings.runs import is_running
 from napari_attnseg.errors import RunFolderError, SaveError
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, Progress, Started
 from napari_attnseg.jobs import Job, attach, cause_of_exit, start

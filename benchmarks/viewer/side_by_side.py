@@ -11,7 +11,7 @@ from napari.qt.threading import thread_worker
 
 from benchmarks.viewer.window import Annotating, wave
 from napari_attnseg.events import Event, Progress
-from napari_attnseg.viewer.training_run import TrainingRun
+from napari_attnseg.viewer.train.training_run import TrainingRun
 
 Found = dict[str, Any]
 STROKES, MOVES = 8, 30

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_attnseg import jobs
-from napari_attnseg.annotation.runs import is_running, train_command
+from napari_attnseg.annotation.trainings.runs import is_running, train_command
 from napari_attnseg.comparison.asked import AskedRun
 from napari_attnseg.comparison.record import ComparisonFolder, Record
 from napari_attnseg.comparison.scoring import is_scored, score_run

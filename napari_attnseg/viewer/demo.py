@@ -16,9 +16,9 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_attnseg.data.samples import sample_folder
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.models.model_card import load_card
-from napari_attnseg.viewer.predict import PredictDock
+from napari_attnseg.viewer.predict.dock import PredictDock
 from napari_attnseg.viewer.sample_data import own_copy
-from napari_attnseg.viewer.session import session_of
+from napari_attnseg.viewer.session.session import session_of
 
 PLUGIN = "napari-attnseg"
 DOCKS = ("Annotate", "Train", "Predict")

@@ -12,12 +12,12 @@ from napari.utils.notifications import show_warning
 
 from napari_attnseg.data.pairs import Pair, extension_of, find_pairs, stem_of
 from napari_attnseg.errors import DataError
-from napari_attnseg.viewer.image_layers import LayerData, image_layers, mask_layer
-from napari_attnseg.viewer.layer_roles import KEY, image_of, role_of
+from napari_attnseg.viewer.layers.image_layers import LayerData, image_layers, mask_layer
+from napari_attnseg.viewer.layers.roles import KEY, image_of, role_of
 from napari_attnseg.viewer.waiting import run_beside_window
 
 if TYPE_CHECKING:
-    from napari_attnseg.annotation.folder import AnnotationFolder
+    from napari_attnseg.annotation.folder.folder import AnnotationFolder
 
 Paths = str | Sequence[str]
 NO_LAYERS: list[Any] = [(None,)]
@@ -91,7 +91,7 @@ def one_folder_text(folder: Path) -> str:
 
 def open_folder_in(viewer: Viewer, folder: Path) -> None:
     """Open a folder in a viewer's session, and show the dock with its list."""
-    from napari_attnseg.viewer.session import session_of
+    from napari_attnseg.viewer.session.session import session_of
 
     session_of(viewer).open_folder(folder)
     viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
@@ -119,8 +119,8 @@ def _images_of(folders: Sequence[Path]) -> list[Path]:
 
 def _read_into(viewer: Viewer, files: Sequence[Path]) -> list[Any]:
     """Read files while the window goes on living; leave out what it shows already."""
-    from napari_attnseg.viewer.overviews import fill_overview
-    from napari_attnseg.viewer.session import session_of
+    from napari_attnseg.viewer.layers.overviews import fill_overview
+    from napari_attnseg.viewer.session.session import session_of
 
     session = session_of(viewer)  # watches for the layers that come
     found = run_beside_window(lambda: _read_files(files, _open_in(viewer), session.folder))
@@ -173,7 +173,7 @@ def _read_files(files: Sequence[Path], shown: dict[Path, set[str]], folder: Anno
 
 def _read_pair(pair: Pair, shown: set[str], folder: AnnotationFolder | None, found: _Read) -> None:
     """Read one image, and its mask as the open folder's masks are read, else as its own values say."""
-    from napari_attnseg.annotation.folder import open_folder
+    from napari_attnseg.annotation.folder.folder import open_folder
 
     known = folder is not None and folder.pair(pair.image) is not None
     folder = folder if folder is not None and known else open_folder(pair.image)

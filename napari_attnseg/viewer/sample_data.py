@@ -16,8 +16,8 @@ from napari_attnseg.annotation.places import user_data_folder
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.samples import sample_folder
 from napari_attnseg.errors import SaveError
-from napari_attnseg.viewer.image_layers import LayerData, image_layers
-from napari_attnseg.viewer.layer_roles import KEY, note_of
+from napari_attnseg.viewer.layers.image_layers import LayerData, image_layers
+from napari_attnseg.viewer.layers.roles import KEY, note_of
 
 _MARK = "sample"
 
@@ -96,9 +96,9 @@ def _open(name: str) -> list[LayerData]:
 
 
 def _replace_when_shown(viewer: Any, folder: Path, layers: list[LayerData]) -> None:
-    from napari_attnseg.viewer.display import take_units
+    from napari_attnseg.viewer.layers.display import take_units
     from napari_attnseg.viewer.reader import open_folder_in
-    from napari_attnseg.viewer.session import session_of
+    from napari_attnseg.viewer.session.session import session_of
 
     session = session_of(viewer)
     shown = session.display.shown

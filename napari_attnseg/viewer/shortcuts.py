@@ -15,8 +15,8 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAction, QShortcut
 
 if TYPE_CHECKING:
-    from napari_attnseg.viewer.fixing import Fixing
-    from napari_attnseg.viewer.session import Session
+    from napari_attnseg.viewer.annotate.fixing import Fixing
+    from napari_attnseg.viewer.session.session import Session
     from napari_attnseg.viewer.widgets.fix_panel import FixPanel
 
 SAVE_SELECTED = "napari.window.file.save_layers_dialog.selected"

@@ -17,7 +17,8 @@ from napari_attnseg.viewer.background import Background
 
 # imported at the first use: by thumbnails, by the table of a mask's classes, by us, by large images, and to train
 _MODULES = (
-    "scipy.ndimage", "pandas", "napari_attnseg.viewer.image_layers", "dask.array", "napari_attnseg.viewer.learning",
+    "scipy.ndimage", "pandas",
+    "napari_attnseg.viewer.layers.image_layers", "dask.array", "napari_attnseg.viewer.session.learning",
 )  # fmt: skip
 _units: Any = pint.application_registry
 _log = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from napari import current_viewer
 
-from napari_attnseg.annotation.document import Document
+from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.pairs import extension_of
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.data.write import write_image
 from napari_attnseg.errors import DataError
-from napari_attnseg.viewer.layer_roles import KEY
+from napari_attnseg.viewer.layers.roles import KEY
 
 Array = np.ndarray[Any, Any]
 
@@ -68,7 +68,7 @@ def _saved_by_session(document: Document) -> bool:
     viewer = current_viewer()
     if viewer is None:
         return False
-    from napari_attnseg.viewer.session import session_of
+    from napari_attnseg.viewer.session.session import session_of
 
     return session_of(viewer).save_now(document)
 

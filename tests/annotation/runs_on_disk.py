@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from napari_attnseg.annotation.runs import TrainingOrder
+from napari_attnseg.annotation.trainings.runs import TrainingOrder
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.events import Event
 from napari_attnseg.models.model_card import ModelCard

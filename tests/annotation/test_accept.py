@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation.accept import (
+from napari_attnseg.annotation.corrections.accept import (
     Offer,
     Planes,
     accept_all,
@@ -19,9 +19,9 @@ from napari_attnseg.annotation.accept import (
     classes_kept,
     mapping_problem,
 )
-from napari_attnseg.annotation.editing import Editing
-from napari_attnseg.annotation.folder import open_folder
-from napari_attnseg.annotation.recovery import new_journal
+from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.masks.editing import Editing
+from napari_attnseg.annotation.masks.recovery import new_journal
 from napari_attnseg.errors import DataError
 from tests.conftest import MakeFolder
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from napari_attnseg.annotation.adoption import adopt, missed
-from napari_attnseg.annotation.folder import AnnotationFolder, open_folder
-from napari_attnseg.annotation.folder_models import FolderModels
-from napari_attnseg.annotation.run_history import RunRecord, read_record
-from napari_attnseg.annotation.runs import new_run
+from napari_attnseg.annotation.folder.folder import AnnotationFolder, open_folder
+from napari_attnseg.annotation.trainings.adoption import adopt, missed
+from napari_attnseg.annotation.trainings.folder_models import FolderModels
+from napari_attnseg.annotation.trainings.run_history import RunRecord, read_record
+from napari_attnseg.annotation.trainings.runs import new_run
 from napari_attnseg.events import Cancelled, Event, Failed, Finished
 from napari_attnseg.job_process import JOB
 from tests.annotation.runs_on_disk import order_of, write_events, write_model

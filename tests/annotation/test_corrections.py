@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation import corrections_scope
-from napari_attnseg.annotation.corrections import (
+from napari_attnseg.annotation.corrections import scope as corrections_scope
+from napari_attnseg.annotation.corrections.planes import (
     Scope,
     copy_plane,
     fill_holes,
@@ -229,7 +229,7 @@ def test_pieces_of_a_large_plane_give_what_the_whole_gives(
     whole = [correct(labels, where) for where in (PLANE, ONE)]
     monkeypatch.setattr(corrections_scope, "TILE", 8)
     monkeypatch.setattr(corrections_scope, "FIRST_REACH", 2)
-    monkeypatch.setattr("napari_attnseg.annotation.corrections_outline.SQUARE", 16)
+    monkeypatch.setattr("napari_attnseg.annotation.corrections.outline.SQUARE", 16)
     for where, expected in zip((PLANE, ONE), whole, strict=True):
         assert np.array_equal(correct(labels, where), expected)
 

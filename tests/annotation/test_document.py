@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_attnseg.annotation.document import Document, MaskChangedError, open_document
-from napari_attnseg.annotation.folder import open_folder
+from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.masks.document import Document, MaskChangedError, open_document
 from napari_attnseg.data.classes import ClassEntry, Classes
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair

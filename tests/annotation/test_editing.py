@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation.abandoned import find_abandoned
-from napari_attnseg.annotation.editing import Editing
-from napari_attnseg.annotation.folder import open_folder
-from napari_attnseg.annotation.journal_file import apply, read
-from napari_attnseg.annotation.recovery import find_recoverable, new_journal
+from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.masks.abandoned import find_abandoned
+from napari_attnseg.annotation.masks.editing import Editing
+from napari_attnseg.annotation.masks.journal_file import apply, read
+from napari_attnseg.annotation.masks.recovery import find_recoverable, new_journal
 from tests.conftest import MakeFolder
 
 WHOLE = (slice(0, 48), slice(0, 40))
@@ -145,7 +145,7 @@ def test_a_first_mask_that_was_undone_is_no_mask(folder: Path) -> None:
 
 def test_undone_strokes_are_not_offered_after_a_crash(editing: Editing, monkeypatch: pytest.MonkeyPatch) -> None:
     # all processes seem gone, this one too
-    monkeypatch.setattr("napari_attnseg.annotation.abandoned.find_process", lambda pid, started: None)
+    monkeypatch.setattr("napari_attnseg.annotation.masks.abandoned.find_process", lambda pid, started: None)
     paint(editing, 3)
     assert editing.journal.flush()
     assert [item.pixels for item in find_recoverable()] == [40]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation.effort import PredictedMasks, corrections
+from napari_attnseg.annotation.predictions.effort import PredictedMasks, corrections
 from napari_attnseg.errors import SaveError
 
 Array = np.ndarray[Any, Any]

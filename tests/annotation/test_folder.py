@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_attnseg.annotation.entries import FolderChoices, ImageState
-from napari_attnseg.annotation.folder import open_folder
+from napari_attnseg.annotation.folder.entries import FolderChoices, ImageState
+from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.data.classes import ClassEntry, Classes, read_classes
 from napari_attnseg.errors import DataError, SaveError
 from tests.conftest import MakeFolder

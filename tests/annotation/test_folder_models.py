@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from napari_attnseg.annotation.entries import ImageState
-from napari_attnseg.annotation.folder import open_folder
-from napari_attnseg.annotation.folder_models import FolderModels, model_key
-from napari_attnseg.annotation.model_choices import BUILT_IN, HERE, RECENT, ModelChoice, when_text
-from napari_attnseg.annotation.recent_models import KEPT, recent_models, remember_model
-from napari_attnseg.annotation.runs import new_run
+from napari_attnseg.annotation.folder.entries import ImageState
+from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.trainings.folder_models import FolderModels, model_key
+from napari_attnseg.annotation.trainings.model_choices import BUILT_IN, HERE, RECENT, ModelChoice, when_text
+from napari_attnseg.annotation.trainings.recent_models import KEPT, recent_models, remember_model
+from napari_attnseg.annotation.trainings.runs import new_run
 from napari_attnseg.events import Finished
 from tests.annotation.runs_on_disk import order_of, write_events, write_model
 from tests.conftest import MakeFolder

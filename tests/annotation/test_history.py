@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation.history import Change, History, changed_tiles, tiles_of
+from napari_attnseg.annotation.masks.history import Change, History, changed_tiles, tiles_of
 
 _numbers = count(1)
 

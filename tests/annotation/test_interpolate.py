@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation.interpolate import interpolate_planes, interpolate_stack
+from napari_attnseg.annotation.corrections.interpolate import interpolate_planes, interpolate_stack
 from napari_attnseg.errors import DataError
 
 

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_attnseg.annotation import journal_store
-from napari_attnseg.annotation.abandoned import Abandoned, discard, find_abandoned, new_journal_path
-from napari_attnseg.annotation.document import Fingerprint
-from napari_attnseg.annotation.journal import Journal
-from napari_attnseg.annotation.journal_file import append, apply, create, encode_tile, read
-from napari_attnseg.annotation.journal_header import Header, new_header
+from napari_attnseg.annotation.masks import journal_store
+from napari_attnseg.annotation.masks.abandoned import Abandoned, discard, find_abandoned, new_journal_path
+from napari_attnseg.annotation.masks.document import Fingerprint
+from napari_attnseg.annotation.masks.journal import Journal
+from napari_attnseg.annotation.masks.journal_file import append, apply, create, encode_tile, read
+from napari_attnseg.annotation.masks.journal_header import Header, new_header
 from napari_attnseg.errors import DataError, SaveError
 
 SHAPE = (3, 300, 520)
@@ -447,8 +447,8 @@ import resource, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from napari_attnseg.annotation.journal import Journal
-from napari_attnseg.annotation.journal_header import new_header
+from napari_attnseg.annotation.masks.journal import Journal
+from napari_attnseg.annotation.masks.journal_header import new_header
 told = []
 path = Path(sys.argv[1])
 header = new_header(path, path, name="a", fingerprint=None, shape=(9, 256, 256), dtype=np.dtype("u1"), convention={})
@@ -484,8 +484,8 @@ PAINT = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from napari_attnseg.annotation.journal import Journal
-from napari_attnseg.annotation.journal_header import new_header
+from napari_attnseg.annotation.masks.journal import Journal
+from napari_attnseg.annotation.masks.journal_header import new_header
 path = Path(sys.argv[1])
 header = new_header(path, path, name="a", fingerprint=None, shape=(40, 256, 256), dtype=np.dtype("u4"), convention={})
 journal = Journal(path, header)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from napari_attnseg.annotation.lock import SILENT_SECONDS, FolderLock
+from napari_attnseg.annotation.folder.lock import SILENT_SECONDS, FolderLock
 from napari_attnseg.annotation.places import PRIVATE, README, private_folder
 from napari_attnseg.annotation.processes import this_process
 from napari_attnseg.job_process import find_process
@@ -20,7 +20,7 @@ from napari_attnseg.job_process import find_process
 HOLD = """
 import sys
 from pathlib import Path
-from napari_attnseg.annotation.lock import FolderLock
+from napari_attnseg.annotation.folder.lock import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 owner = lock.acquire()
 print("held" if lock.held else owner.text, flush=True)

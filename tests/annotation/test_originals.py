@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_attnseg.annotation.originals import keep_original, restore_original
+from napari_attnseg.annotation.masks.originals import keep_original, restore_original
 from napari_attnseg.annotation.places import (
     README,
     journals_folder,

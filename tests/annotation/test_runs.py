@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from napari_attnseg import jobs
-from napari_attnseg.annotation.run_history import (
+from napari_attnseg.annotation.trainings.run_history import (
     RunHistory,
     RunRecord,
     history,
@@ -25,7 +25,7 @@ from napari_attnseg.annotation.run_history import (
     read_metrics,
     read_record,
 )
-from napari_attnseg.annotation.runs import (
+from napari_attnseg.annotation.trainings.runs import (
     RUNS,
     TrainingOrder,
     new_run,

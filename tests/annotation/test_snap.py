@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from napari_attnseg.annotation.snap import snap
+from napari_attnseg.annotation.corrections.snap import snap
 from napari_attnseg.errors import DataError
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
@@ -154,9 +154,9 @@ def test_the_centres_of_objects_in_the_sample_data(images: str, floor: float) ->
 
 
 def test_importing_the_corrections_loads_no_heavy_library() -> None:
-    names = "corrections, interpolate, snap"
+    names = "planes, interpolate, snap"
     code = (
-        f"import sys; from napari_attnseg.annotation import {names}; "
+        f"import sys; from napari_attnseg.annotation.corrections import {names}; "
         "print([name for name in ('scipy', 'skimage', 'torch', 'tifffile') if name in sys.modules])"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

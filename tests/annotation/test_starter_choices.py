@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_attnseg.annotation.adoption import adopt
-from napari_attnseg.annotation.folder import open_folder
-from napari_attnseg.annotation.folder_models import FolderModels
-from napari_attnseg.annotation.model_choices import BUILT_IN, RECENT, ModelChoice
-from napari_attnseg.annotation.recent_models import recent_models
-from napari_attnseg.annotation.run_history import read_record
-from napari_attnseg.annotation.runs import new_run
+from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.trainings.adoption import adopt
+from napari_attnseg.annotation.trainings.folder_models import FolderModels
+from napari_attnseg.annotation.trainings.model_choices import BUILT_IN, RECENT, ModelChoice
+from napari_attnseg.annotation.trainings.recent_models import recent_models
+from napari_attnseg.annotation.trainings.run_history import read_record
+from napari_attnseg.annotation.trainings.runs import new_run
 from napari_attnseg.events import Finished
 from napari_attnseg.models import starter_models as starters
 from napari_attnseg.models.starter_models import model_path

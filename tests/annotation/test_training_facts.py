@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_attnseg.annotation.folder import AnnotationFolder, open_folder
-from napari_attnseg.annotation.runs import TrainingOrder, new_run
-from napari_attnseg.annotation.training_facts import TrainingFacts, training_facts
+from napari_attnseg.annotation.folder.folder import AnnotationFolder, open_folder
+from napari_attnseg.annotation.trainings.facts import TrainingFacts, training_facts
+from napari_attnseg.annotation.trainings.runs import TrainingOrder, new_run
 from napari_attnseg.data.pairs import Pair, find_pairs
 from napari_attnseg.data.split import Roles
 from napari_attnseg.events import Progress

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 import torch
 
-from napari_attnseg.annotation.model_choices import choice_of_file
+from napari_attnseg.annotation.trainings.model_choices import choice_of_file
 from napari_attnseg.engine import evaluate, fit, predict
 from napari_attnseg.errors import AttnSegError, DataError, ModelFileError, RunFolderError, SaveError, SettingsError
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Event, Notice, Progress, Started

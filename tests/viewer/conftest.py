@@ -54,13 +54,13 @@ def napari_settings(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(autouse=True)
 def close_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer "close without saving" when a test's window closes with unsaved masks; nobody else would answer."""
-    monkeypatch.setattr("napari_attnseg.viewer.closing.ask_close", lambda parent, names: "keep")
+    monkeypatch.setattr("napari_attnseg.viewer.session.closing.ask_close", lambda parent, names: "keep")
 
 
 @pytest.fixture(autouse=True)
 def stop_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer "stop and keep" when a test's window closes while a training is running; nobody else would answer."""
-    monkeypatch.setattr("napari_attnseg.viewer.closing.ask_training", lambda parent: "stop")
+    monkeypatch.setattr("napari_attnseg.viewer.session.closing.ask_training", lambda parent: "stop")
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def loaded() -> Iterator[None]:
     import pandas  # noqa: F401
     from npe2 import PluginManifest
 
-    import napari_attnseg.viewer.annotate  # noqa: F401
+    import napari_attnseg.viewer.annotate.dock  # noqa: F401
 
     found = list(PluginManifest.discover())
     gc.collect()

@@ -15,7 +15,7 @@ import napari
 import numpy as np
 from qtpy.QtTest import QTest
 
-from napari_attnseg.viewer.annotate import AnnotateDock
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
 from tests.viewer.canvas import stroke
 
 ON_FIRST = 4  # strokes on the first image, all further ones on the second

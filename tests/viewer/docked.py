@@ -13,12 +13,12 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QDockWidget, QScrollArea, QWidget
 
-from napari_attnseg.viewer.annotate import AnnotateDock
-from napari_attnseg.viewer.layer_roles import role_of
-from napari_attnseg.viewer.predict import PredictDock
-from napari_attnseg.viewer.predicted_image import PredictedImage
-from napari_attnseg.viewer.session import Session
-from napari_attnseg.viewer.train import TrainDock
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
+from napari_attnseg.viewer.layers.roles import role_of
+from napari_attnseg.viewer.predict.dock import PredictDock
+from napari_attnseg.viewer.predict.predicted_image import PredictedImage
+from napari_attnseg.viewer.session.session import Session
+from napari_attnseg.viewer.train.dock import TrainDock
 from napari_attnseg.viewer.widgets.start_chooser import StartChoice
 from tests.viewer.canvas import Place, press, stroke, until
 

@@ -10,11 +10,11 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt
 
-from napari_attnseg.annotation.editing import Editing
-from napari_attnseg.annotation.entries import ImageState
-from napari_attnseg.annotation.recovery import new_journal
-from napari_attnseg.viewer import saving
-from napari_attnseg.viewer.annotate import AnnotateDock
+from napari_attnseg.annotation.folder.entries import ImageState
+from napari_attnseg.annotation.masks.editing import Editing
+from napari_attnseg.annotation.masks.recovery import new_journal
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
+from napari_attnseg.viewer.session import saving
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import press, stroke, until
 from tests.viewer.docked import labels, make_dock, opened, paint, save

@@ -19,11 +19,11 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt, QTimer
 
-from napari_attnseg.annotation.document import Document
-from napari_attnseg.annotation.entries import ImageState
-from napari_attnseg.annotation.folder import AnnotationFolder, open_folder
-from napari_attnseg.annotation.recovery import find_recoverable
-from napari_attnseg.viewer.annotate import AnnotateDock
+from napari_attnseg.annotation.folder.entries import ImageState
+from napari_attnseg.annotation.folder.folder import AnnotationFolder, open_folder
+from napari_attnseg.annotation.masks.document import Document
+from napari_attnseg.annotation.masks.recovery import find_recoverable
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import press, until
 from tests.viewer.docked import labels, make_dock, opened, paint, save, told
@@ -63,7 +63,7 @@ def _fill(place: Path) -> Path:
 def _is_in_journal(painted: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Return whether the next start would offer a mask if this process were killed now."""
     with monkeypatch.context() as patch:
-        patch.setattr("napari_attnseg.annotation.abandoned.find_process", lambda pid, started: None)
+        patch.setattr("napari_attnseg.annotation.masks.abandoned.find_process", lambda pid, started: None)
         return any(item.labels is not None and np.array_equal(item.labels, painted) for item in find_recoverable())
 
 
@@ -100,7 +100,7 @@ def test_a_full_disk_of_the_journal_is_told_and_mended(
     viewer: Any, qtbot: Any, make_folder: MakeFolder, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAPARI_ATTNSEG_DATA", str(small_disk / "user"))
-    monkeypatch.setattr("napari_attnseg.annotation.journal.RETRY", 0.2)
+    monkeypatch.setattr("napari_attnseg.annotation.masks.journal.RETRY", 0.2)
     dock = make_dock(viewer, qtbot)
     opened(dock, qtbot, make_folder(1))
     ballast = _fill(small_disk)
@@ -173,7 +173,7 @@ def test_the_window_lives_while_a_slow_folder_is_read_and_written(
 ) -> None:
     folder = make_folder(3)
     gate = Gate()
-    monkeypatch.setattr("napari_attnseg.viewer.opening.open_folder", gate.before("list", open_folder))
+    monkeypatch.setattr("napari_attnseg.viewer.session.opening.open_folder", gate.before("list", open_folder))
     monkeypatch.setattr(AnnotationFolder, "document", gate.before("open", AnnotationFolder.document))
     monkeypatch.setattr(Document, "save", gate.before("save", Document.save))
     opened(dock, qtbot, folder)

@@ -14,8 +14,8 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt
 
-from napari_attnseg.viewer import saving
-from napari_attnseg.viewer.annotate import AnnotateDock
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
+from napari_attnseg.viewer.session import saving
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import press, until
 from tests.viewer.docked import labels, make_dock, opened, paint, save, told
@@ -24,7 +24,7 @@ HOLD_LOCK = """
 import sys
 from functools import partial
 from pathlib import Path
-from napari_attnseg.annotation.lock import FolderLock
+from napari_attnseg.annotation.folder.lock import FolderLock
 assert FolderLock(Path(sys.argv[1])).acquire() is None
 print("held", flush=True)
 sys.stdin.read()

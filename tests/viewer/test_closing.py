@@ -12,11 +12,12 @@ import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
-from napari_attnseg.annotation.document import Document
-from napari_attnseg.annotation.recovery import find_recoverable
+from napari_attnseg.annotation.masks.document import Document
+from napari_attnseg.annotation.masks.recovery import find_recoverable
 from napari_attnseg.errors import SaveError
-from napari_attnseg.viewer import closing, questions
-from napari_attnseg.viewer.annotate import AnnotateDock
+from napari_attnseg.viewer import questions
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
+from napari_attnseg.viewer.session import closing
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import until
 from tests.viewer.docked import answer, labels, make_dock, opened, paint, save, told
@@ -128,7 +129,7 @@ def test_close_without_saving_keeps_the_journal(
     assert _close(dock)  # at once: the stroke is younger than the journal's delay
     assert (folder / "cell00_MASK.tif").read_bytes() == before
     assert len(_journals(data_folder)) == 1
-    monkeypatch.setattr("napari_attnseg.annotation.abandoned.find_process", lambda pid, started: None)
+    monkeypatch.setattr("napari_attnseg.annotation.masks.abandoned.find_process", lambda pid, started: None)
     (found,) = find_recoverable()
     assert found.labels is not None
     np.testing.assert_array_equal(found.labels, painted)

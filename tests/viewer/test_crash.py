@@ -20,9 +20,9 @@ import pytest
 import tifffile
 from qtpy.QtGui import QImage
 
-from napari_attnseg.annotation.editing import Editing
-from napari_attnseg.annotation.entries import ImageState
-from napari_attnseg.annotation.recovery import new_journal
+from napari_attnseg.annotation.folder.entries import ImageState
+from napari_attnseg.annotation.masks.editing import Editing
+from napari_attnseg.annotation.masks.recovery import new_journal
 from napari_attnseg.viewer.widgets.crash_restore import Decision, RestoreDialog
 from tests.viewer.canvas import until
 from tests.viewer.docked import answer, make_dock, opened, save

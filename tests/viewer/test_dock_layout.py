@@ -12,11 +12,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QScrollArea
 
-from napari_attnseg.annotation.lock import Owner
+from napari_attnseg.annotation.folder.lock import Owner
 from napari_attnseg.errors import DataError
-from napari_attnseg.viewer.annotate import AnnotateDock
-from napari_attnseg.viewer.image_layers import MOST_CHANNELS, image_layers
-from napari_attnseg.viewer.session import session_of
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
+from napari_attnseg.viewer.layers.image_layers import MOST_CHANNELS, image_layers
+from napari_attnseg.viewer.session.session import session_of
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import until
 from tests.viewer.docked import make_dock, opened, told

@@ -17,7 +17,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 from skimage.io import imsave
 
-from napari_attnseg.viewer.annotate import AnnotateDock
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
 from napari_attnseg.viewer.own_reader import set_own_reader
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import canvas_of, until

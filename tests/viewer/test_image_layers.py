@@ -14,8 +14,8 @@ from napari.layers import Image, Labels
 
 from napari_attnseg.data.classes import ClassEntry, make_classes
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.viewer import image_layers as module
-from napari_attnseg.viewer.image_layers import contrast_limits, image_layers, mask_layer, placement
+from napari_attnseg.viewer.layers import image_layers as module
+from napari_attnseg.viewer.layers.image_layers import contrast_limits, image_layers, mask_layer, placement
 
 RNG = np.random.default_rng(1)
 KEY = "napari_attnseg"

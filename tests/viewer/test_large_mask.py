@@ -10,8 +10,8 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt
 
-from napari_attnseg.viewer.annotate import AnnotateDock
-from napari_attnseg.viewer.mask_window import SIDE, MaskWindow, window_for
+from napari_attnseg.viewer.annotate.dock import AnnotateDock
+from napari_attnseg.viewer.layers.mask_window import SIDE, MaskWindow, window_for
 from tests.viewer.canvas import Place, press, stroke, until
 from tests.viewer.docked import labels, make_dock, opened, paint, save
 

@@ -22,8 +22,8 @@ from napari_attnseg.job_process import is_alive
 from napari_attnseg.jobs import Job, start
 from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.working_store import read_progress
-from napari_attnseg.viewer.large_predicting import LargePredicting
-from napari_attnseg.viewer.large_prediction import LargePrediction
+from napari_attnseg.viewer.predict.large.predicting import LargePredicting
+from napari_attnseg.viewer.predict.large.prediction import LargePrediction
 from tests.conftest import damage_tile
 from tests.viewer.canvas import until
 from tests.viewer.docked import LONG, Docks, click, disc_folder, labels, make_docks, opened, ours, predicted, told, use

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_attnseg.annotation.runs import run_folders
+from napari_attnseg.annotation.trainings.runs import run_folders
 from napari_attnseg.models.model_card import load_card
 from tests.viewer.canvas import press, until
 from tests.viewer.docked import (
@@ -107,7 +107,8 @@ def test_two_masks_are_painted_and_learnt_from(docks: Docks, qtbot: Any, tmp_pat
 def found_nothing_of_torch() -> bool:
     """Start the docks in a process of their own; tests of the engine may have loaded PyTorch in this one."""
     code = (
-        "import sys, napari_attnseg.viewer.train, napari_attnseg.viewer.predict, napari_attnseg.viewer.learning;"
+        "import sys, napari_attnseg.viewer.train.dock, napari_attnseg.viewer.predict.dock;"
+        "import napari_attnseg.viewer.session.learning;"
         "sys.exit('torch' in sys.modules)"
     )
     return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -40,7 +40,7 @@ def test_napari_runs_on_the_chosen_binding(viewer: Any) -> None:
 
 
 def test_the_dock_opens_from_the_menu_entry(viewer: Any, qtbot: Any) -> None:
-    from napari_attnseg.viewer.annotate import AnnotateDock
+    from napari_attnseg.viewer.annotate.dock import AnnotateDock
 
     dock, widget = viewer.window.add_plugin_dock_widget("napari-attnseg", "Annotate")
     assert isinstance(widget, AnnotateDock)
@@ -53,7 +53,7 @@ def test_opening_the_dock_in_a_fresh_program_brings_no_torch() -> None:
         "viewer = napari.Viewer(show=False)\n"
         "viewer.window.add_plugin_dock_widget('napari-attnseg', 'Annotate')\n"
         "assert 'torch' not in sys.modules and 'kornia' not in sys.modules\n"
-        "assert 'napari_attnseg.viewer.session' in sys.modules\n"
+        "assert 'napari_attnseg.viewer.session.session' in sys.modules\n"
         "viewer.close()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)

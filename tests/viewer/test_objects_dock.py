@@ -16,12 +16,12 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_attnseg.objects import room
 from napari_attnseg.settings import ObjectSettings
-from napari_attnseg.viewer import kept_objects
-from napari_attnseg.viewer.kept_objects import KeptObjects
-from napari_attnseg.viewer.layer_roles import KEY
-from napari_attnseg.viewer.object_work import Asked, Found, State, find
-from napari_attnseg.viewer.objects import ObjectsDock
-from napari_attnseg.viewer.predicted_image import PredictedImage
+from napari_attnseg.viewer.layers.roles import KEY
+from napari_attnseg.viewer.objects import kept as kept_objects
+from napari_attnseg.viewer.objects.dock import ObjectsDock
+from napari_attnseg.viewer.objects.kept import KeptObjects
+from napari_attnseg.viewer.objects.work import Asked, Found, State, find
+from napari_attnseg.viewer.predict.predicted_image import PredictedImage
 from napari_attnseg.viewer.widgets.object_options import ObjectOptions
 from napari_attnseg.viewer.widgets.object_progress import ObjectProgress
 from napari_attnseg.viewer.widgets.object_table import ObjectTable, ObjectView

@@ -10,8 +10,8 @@ from napari.plugins import _npe2
 
 from napari_attnseg.data.samples import sample_folder
 from napari_attnseg.viewer import sample_data
-from napari_attnseg.viewer.layer_roles import role_of
-from napari_attnseg.viewer.session import session_of
+from napari_attnseg.viewer.layers.roles import role_of
+from napari_attnseg.viewer.session.session import session_of
 
 SAMPLES = {"nuclei": 26, "organs": None, "stack": None}
 

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from qtpy.QtWidgets import QPushButton
 
-from napari_attnseg.annotation.folder import open_folder
+from napari_attnseg.annotation.folder.folder import open_folder
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import until
 from tests.viewer.docked import (

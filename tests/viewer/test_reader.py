@@ -13,12 +13,12 @@ import tifffile
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
-from napari_attnseg.annotation.document import Document
+from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.errors import DataError
 from napari_attnseg.viewer import reader
-from napari_attnseg.viewer.layer_roles import note_of, role_of
+from napari_attnseg.viewer.layers.roles import note_of, role_of
 from napari_attnseg.viewer.reader import NO_LAYERS, get_reader
-from napari_attnseg.viewer.session import session_of
+from napari_attnseg.viewer.session.session import session_of
 from napari_attnseg.viewer.waiting import run_beside_window
 
 PLUGIN = "napari-attnseg"
@@ -133,7 +133,7 @@ def test_a_folder_opens_in_the_dock(viewer: Any, make_folder: Callable[..., Path
 def test_large_image_is_opened_lazily_and_its_overview_filled(
     viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
-    monkeypatch.setattr("napari_attnseg.viewer.image_layers.is_large", lambda info: True)
+    monkeypatch.setattr("napari_attnseg.viewer.layers.image_layers.is_large", lambda info: True)
     pixels = np.random.default_rng(0).integers(0, 255, (300, 4200), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "wide.tif", pixels, tile=(64, 64), compression="zlib")
     viewer.open(str(tmp_path / "wide.tif"), plugin=PLUGIN)

@@ -12,11 +12,11 @@ import psutil
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_attnseg.annotation import runs
-from napari_attnseg.annotation.runs import is_running, run_folders, running
+from napari_attnseg.annotation.trainings import runs
+from napari_attnseg.annotation.trainings.runs import is_running, run_folders, running
 from napari_attnseg.jobs import attach
 from napari_attnseg.models.model_card import load_card
-from napari_attnseg.viewer import closing
+from napari_attnseg.viewer.session import closing
 from tests.viewer.canvas import until
 from tests.viewer.docked import LONG, Docks, click, disc_folder, make_docks, opened, set_tiny, told, wait_for_end
 

@@ -13,13 +13,13 @@ import tifffile
 from napari.components import Dims
 from napari.layers import Labels
 
-from napari_attnseg.annotation.document import open_document
-from napari_attnseg.annotation.editing import Editing
-from napari_attnseg.annotation.recovery import new_journal
+from napari_attnseg.annotation.masks.document import open_document
+from napari_attnseg.annotation.masks.editing import Editing
+from napari_attnseg.annotation.masks.recovery import new_journal
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.viewer.background import Background
-from napari_attnseg.viewer.mask_layer import MaskLayer
+from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.warm_up import warm_up
 from tests.viewer.canvas import until
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog
 
-from napari_attnseg.annotation.class_edits import with_new_class, without_last_class
+from napari_attnseg.annotation.folder.class_edits import with_new_class, without_last_class
 from napari_attnseg.data.classes import MOST_CLASSES, ClassEntry, Classes, make_classes
 from napari_attnseg.errors import DataError
 from napari_attnseg.viewer.widgets.class_editor import ClassEditor

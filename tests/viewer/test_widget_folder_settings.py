@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_attnseg.annotation.entries import FolderChoices
+from napari_attnseg.annotation.folder.entries import FolderChoices
 from napari_attnseg.viewer.widgets.folder_settings import FolderSettings, ViewOptions
 
 

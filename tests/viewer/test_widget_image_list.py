@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_attnseg.annotation.entries import ImageEntry, ImageState
+from napari_attnseg.annotation.folder.entries import ImageEntry, ImageState
 from napari_attnseg.viewer.widgets.image_list import NO_FOLDER, NO_MATCH, NO_STATE, ImageList
 from napari_attnseg.viewer.widgets.image_row import elided
 from napari_attnseg.viewer.widgets.image_table import ENTRY_ROLE, NOTE, SortBy, natural_key

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attnseg.annotation.class_edits import with_colour, with_name, with_new_class
+from napari_attnseg.annotation.folder.class_edits import with_colour, with_name, with_new_class
 from napari_attnseg.data.classes import MOST_CLASSES, ClassEntry, Classes, default_colour
 from napari_attnseg.errors import DataError
 from napari_attnseg.viewer.widgets.class_row import ClassRow

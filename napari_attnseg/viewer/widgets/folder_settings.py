@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_attnseg.annotation.entries import FolderChoices
+from napari_attnseg.annotation.folder.entries import FolderChoices
 from napari_attnseg.data.axes import KNOWN_AXES
 
 _OFFERED = ("YX", "ZYX", "TYX", "CYX", "YXS", "ZCYX", "CZYX", "ZYXS", "TZYX", "TCYX", "TZCYX")

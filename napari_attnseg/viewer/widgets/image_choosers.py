@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSizePolicy, QWidget
 
-from napari_attnseg.annotation.entries import ImageState
+from napari_attnseg.annotation.folder.entries import ImageState
 from napari_attnseg.viewer.widgets.image_table import SortBy
 
 _FILTERS: tuple[tuple[str, ImageState | None], ...] = (

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_attnseg.annotation.entries import ImageEntry, ImageState
+from napari_attnseg.annotation.folder.entries import ImageEntry, ImageState
 from napari_attnseg.viewer.widgets.image_choosers import ImageChoosers
 from napari_attnseg.viewer.widgets.image_table import ENTRY_ROLE, NAME, NOTE, STATE, ImageTable
 from napari_attnseg.viewer.widgets.image_view import ImageView

@@ -8,7 +8,7 @@ from qtpy.QtCore import QModelIndex, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPalette, QPen
 from qtpy.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from napari_attnseg.annotation.entries import ImageState
+from napari_attnseg.annotation.folder.entries import ImageState
 
 STATE_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 """An `ImageState` to draw a dot for, or None."""

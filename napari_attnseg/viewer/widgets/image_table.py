@@ -15,7 +15,7 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
-from napari_attnseg.annotation.entries import ImageEntry, ImageState
+from napari_attnseg.annotation.folder.entries import ImageEntry, ImageState
 from napari_attnseg.viewer.widgets.image_row import DIM_ROLE, STATE_ROLE
 
 NAME, STATE, NOTE = range(3)

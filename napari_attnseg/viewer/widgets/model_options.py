@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from napari_attnseg.annotation.model_choices import BUILT_IN, ModelChoice
+from napari_attnseg.annotation.trainings.model_choices import BUILT_IN, ModelChoice
 from napari_attnseg.viewer.widgets.model_chooser import ModelOption
 
 

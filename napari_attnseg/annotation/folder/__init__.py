@@ -1,0 +1,1 @@
+"""A folder that is annotated: its images, its classes, and who has it open."""

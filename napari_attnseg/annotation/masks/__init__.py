@@ -1,0 +1,1 @@
+"""Masks while they are edited: undo and redo, the journal that outlives a crash, the originals."""

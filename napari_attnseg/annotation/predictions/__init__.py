@@ -1,0 +1,1 @@
+"""The predictions of a folder: files of large ones, and how much correction they needed."""

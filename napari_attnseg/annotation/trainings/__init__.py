@@ -1,0 +1,1 @@
+"""The trainings of a folder, and the models that came of them."""

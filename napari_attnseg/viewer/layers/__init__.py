@@ -1,0 +1,1 @@
+"""Images and masks on napari's layers."""

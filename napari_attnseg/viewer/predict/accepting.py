@@ -1,0 +1,140 @@
+"""Taking a prediction over into the mask, all of it or the object that is clicked with Shift; each is one undo step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QObject, Signal
+
+from napari_attnseg.annotation.corrections.accept import (
+    Offer,
+    Planes,
+    accept_all,
+    accept_object,
+    accept_region,
+    accept_where_empty,
+    class_mapping,
+    classes_kept,
+)
+from napari_attnseg.viewer.layers.mask_layer import MaskLayer
+from napari_attnseg.viewer.predict.accepting_part import How, accept_part
+from napari_attnseg.viewer.predict.large.prediction import AnyPrediction, LargePrediction
+from napari_attnseg.viewer.predict.predicted_image import PredictedImage
+
+if TYPE_CHECKING:
+    from napari_attnseg.viewer.session.session import Session
+
+CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
+_NOTHING = {
+    "all": "The mask is what was predicted already.",
+    "empty": "Nothing was predicted where the mask is empty.",
+    "object": "There is no predicted object here that the mask lacks.",
+    "region": "The mask is what was predicted here already.",
+}
+
+
+class Accepting(QObject):
+    """Carries out what the user accepts of the prediction that is shown."""
+
+    accepted = Signal()
+
+    def __init__(self, session: Session, shown: Callable[[], AnyPrediction | None]) -> None:
+        super().__init__(session)
+        self._session = session
+        self._shown = shown
+        session.viewer.mouse_drag_callbacks.append(self._on_press)
+
+    def accept(self, how: How, at: tuple[int, int] | None = None) -> bool:
+        """Take over all, what lies where the mask is empty, or the object or area at (row, column).
+
+        Returns whether the mask is as predicted now, even if nothing had to be changed.
+        """
+        found, mask = self._shown(), self._session.mask
+        if found is None or mask is None or mask.editing.document.image != found.image:
+            show_info("There is no prediction of this image to accept; press 'Predict' first.")
+            return False
+        mask.sync()
+        if isinstance(found, LargePrediction):
+            return self._accept_part(found, mask, how, at)
+        if mask.apply(_planes(how, _offer(found, mask, self._n_classes()), found, mask, at)):
+            self.accepted.emit()
+        elif how != "all":
+            show_info(_NOTHING[how])
+        return True
+
+    def _accept_part(self, found: LargePrediction, mask: MaskLayer, how: How, at: tuple[int, int] | None) -> bool:
+        answer = accept_part(self._session.viewer, found, mask, self._n_classes(), how, at)
+        if answer is True:
+            self.accepted.emit()
+        elif isinstance(answer, str) or how != "all":
+            show_info(answer if isinstance(answer, str) else _NOTHING[how])
+        return not isinstance(answer, str)
+
+    def accept_under_cursor(self) -> None:
+        """Make the connected area under the mouse what was predicted: what is painted there too much goes."""
+        mask = self._session.mask
+        if mask is not None:
+            place = self._session.viewer.cursor.position[-2:]
+            row, column = mask.pixels((place[0], place[1]))
+            self.accept("region", (round(row), round(column)))
+
+    def _n_classes(self) -> int:
+        folder = self._session.folder
+        return len(folder.classes) if folder is not None else 2
+
+    def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
+        """Accept the object that is clicked with Shift; the tool rests meanwhile, so that nothing is painted."""
+        found, mask = self._shown(), self._session.mask
+        if found is None or mask is None or event.button != 1 or [key.name for key in event.modifiers] != ["Shift"]:
+            return
+        start, place = np.array(event.pos, dtype=float), event.position[-2:]
+        tool = mask.layer.mode
+        mask.layer.mode = "pan_zoom"
+        try:
+            yield
+            while event.type == "mouse_move":
+                if np.abs(np.array(event.pos, dtype=float) - start).max() > CLICK:
+                    return
+                yield
+        finally:
+            mask.layer.mode = tool
+        row, column = mask.pixels((place[0], place[1]))
+        self.accept("object", (round(row), round(column)))
+
+
+def _offer(found: PredictedImage, mask: MaskLayer, n_classes: int) -> Offer:
+    document = mask.editing.document
+    whole = len(found.planes) == int(np.prod(found.stack_shape, initial=1))
+    mapping = {int(number): int(number) for number in np.unique(found.class_ids[: max(len(found.class_names), 2)])}
+    return Offer(
+        mask.editing.labels,
+        found.labels,
+        plane=None if whole else mask.plane(),
+        counts_objects=document.counts_objects,
+        through_planes="Z" in document.info.stack_axes,
+        kept=classes_kept(mapping, n_classes),
+    )
+
+
+def _planes(how: How, offer: Offer, found: PredictedImage, mask: MaskLayer, at: tuple[int, int] | None) -> Planes:
+    if how == "all":
+        return accept_all(offer)
+    if how == "empty":
+        return accept_where_empty(offer)
+    here = Offer(offer.labels, found.labels, mask.plane(), offer.counts_objects, offer.through_planes, offer.kept)
+    position = at if at is not None else (-1, -1)
+    return accept_object(here, position) if how == "object" else accept_region(here, position)
+
+
+def folder_classes(model_names: tuple[str, ...], folder_names: tuple[str, ...]) -> np.ndarray[Any, Any] | None:
+    """Return the folder's class id for each of a model's, (256,) uint8; None if the folder lacks one of its classes."""
+    mapping = class_mapping(model_names, folder_names)
+    if mapping is None:
+        return None
+    ids = np.zeros(256, np.uint8)
+    for own, other in mapping.items():
+        ids[own] = other
+    return ids

@@ -1,0 +1,211 @@
+"""Predictions for a session: asks the warm child, and keeps what it said.
+
+A result that nobody waits for any more, because another image or model was chosen, is dropped without a word.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.viewer.predict.predicted_image import Plane, PredictedImage
+from napari_attnseg.warm import (
+    Described,
+    Predicted,
+    PredictionCancelled,
+    PredictionFailed,
+    PredictRequest,
+    Reply,
+    WarmPredictor,
+)
+from napari_attnseg.warm import (
+    Predicting as Progress,
+)
+
+if TYPE_CHECKING:
+    from napari_attnseg.viewer.session.session import Session
+
+KEPT = 512 << 20  # bytes of predictions that are kept for leafing back
+
+
+Purpose = Literal["show", "ahead", "preview", "measure"]
+"""To be shown at once; kept for when the image is shown; shown with less haste; only how unsure the model is."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: an image, and the plane of it that is shown."""
+
+    image: Path
+    stack_shape: Plane
+    plane: Plane
+
+
+@dataclass(frozen=True)
+class _Asked:
+    target: Target
+    card: ModelCard
+    purpose: Purpose
+
+
+class Predicting(QObject):
+    """The one warm child of a viewer, and what came of it."""
+
+    predicted = Signal(object)
+    """A PredictedImage has (more) planes."""
+    progressed = Signal(float, object)
+    """Share that is done, and seconds left or None."""
+    ended = Signal(str)
+    """A prediction that was asked for is over: '', or why there is none."""
+    described = Signal(object)
+    measured = Signal(object, object, object)
+    """An image, the model, and how unsure it is of the image, 0 to 1, or None if that cannot be found out."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._child: WarmPredictor | None = None
+        self._asked: dict[int, _Asked] = {}
+        self._kept: OrderedDict[tuple[Path, Path, float], PredictedImage] = OrderedDict()
+        session.closing.connect(self.close)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a prediction to be shown is being made."""
+        return any(asked.purpose == "show" for asked in self._asked.values())
+
+    def describe(self) -> None:
+        """Ask for the device; `described` tells."""
+        self._warm().describe()
+
+    def predict(self, model: Path, target: Target, *, whole: bool = False, purpose: Purpose = "show") -> None:
+        """Predict the plane that is shown, or the whole stack; what is to be shown at once goes first."""
+        if purpose in ("show", "preview"):  # only the latest of them is waited for
+            self.cancel(purpose)
+
+        def ask(card: ModelCard) -> None:
+            request = PredictRequest(
+                model,
+                target.image,
+                axes=self._axes(),
+                plane=None if whole or not target.stack_shape else target.plane,
+                attention=purpose != "preview",
+                urgent=purpose == "show",
+            )
+            self._ask(request, _Asked(target, card, purpose))
+
+        self._with_card(model, ask, quiet=purpose != "show")
+
+    def kept(self, model: Path, image: Path) -> PredictedImage | None:
+        """Return what this model said about an image lately."""
+        return self._kept.get((image, model, _stamp(model)))
+
+    def cancel(self, purpose: Purpose = "show") -> None:
+        """Give up the prediction that is being made."""
+        for number, asked in list(self._asked.items()):
+            if asked.purpose == purpose and self._child is not None:
+                self._child.cancel(number)
+
+    def measure(self, model: Path, image: Path) -> None:
+        """Find out how unsure a model is of an image, when nothing else is to be done; `measured` tells."""
+
+        def ask(card: ModelCard) -> None:
+            request = PredictRequest(model, image, axes=self._axes(), urgent=False)
+            self._ask(request, _Asked(Target(image, (), ()), card, "measure"))
+
+        def failed(error: Exception) -> None:
+            self.measured.emit(image, model, None)
+
+        self._session.background.run(lambda: load_card(model), ask, failed)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _warm(self) -> WarmPredictor:
+        if self._child is None:
+            background = self._session.background
+            self._child = WarmPredictor(lambda reply: background.call_here(lambda: self._take(reply)))
+        return self._child
+
+    def _axes(self) -> str | None:
+        folder = self._session.folder
+        return folder.choices.axes if folder is not None else None
+
+    def _with_card(self, model: Path, then: Callable[[ModelCard], None], *, quiet: bool = False) -> None:
+        def failed(error: Exception) -> None:
+            if not quiet:
+                self.ended.emit(str(error))
+
+        self._session.background.run(lambda: load_card(model), then, failed)
+
+    def _ask(self, request: PredictRequest, asked: _Asked) -> None:
+        number = self._warm().predict(request)
+        self._asked[number] = asked
+        if asked.purpose == "show":
+            self.progressed.emit(0.0, None)
+
+    def _take(self, reply: Reply) -> None:
+        if isinstance(reply, Described):
+            self.described.emit(reply)
+            return
+        asked = self._asked.get(reply.number)
+        if asked is None:
+            return
+        if isinstance(reply, Progress):
+            if asked.purpose == "show":
+                self.progressed.emit(reply.done, reply.seconds_left)
+            return
+        del self._asked[reply.number]
+        sentence = reply.sentence if isinstance(reply, PredictionFailed) else ""
+        if isinstance(reply, Predicted):
+            self._arrived(asked, reply)
+        if asked.purpose == "show" and not isinstance(reply, PredictionCancelled):
+            self.ended.emit(sentence)
+        elif asked.purpose == "show" and not self.is_busy:
+            self.ended.emit("")
+        elif asked.purpose == "measure" and not isinstance(reply, Predicted):
+            self.measured.emit(asked.target.image, reply.request.model if reply.request else None, None)
+
+    def _arrived(self, asked: _Asked, reply: Predicted) -> None:
+        target, request = asked.target, reply.request
+        if request.plane is None:  # of the whole image
+            self.measured.emit(target.image, request.model, reply.uncertainty)
+        if asked.purpose == "measure":
+            return
+        key = (target.image, request.model, _stamp(request.model))
+        found = self._kept.get(key)
+        if found is None or not found.fits(reply.probability, reply.attention):
+            found = PredictedImage(
+                target.image,
+                request.model,
+                target.stack_shape,
+                asked.card.convention.class_names,
+                reply.probability,
+                reply.attention,
+            )
+        found.take(request.plane if target.stack_shape else (), reply.probability, reply.attention)
+        self._keep(key, found)
+        self.predicted.emit(found)
+
+    def _keep(self, key: tuple[Path, Path, float], found: PredictedImage) -> None:
+        self._kept[key] = found
+        self._kept.move_to_end(key)
+        while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > KEPT:
+            self._kept.popitem(last=False)
+
+
+def _stamp(model: Path) -> float:
+    """Return when a model file was written, which tells a replaced one from the one before."""
+    try:
+        return model.stat().st_mtime
+    except OSError:
+        return 0.0

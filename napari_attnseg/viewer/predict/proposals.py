@@ -1,0 +1,153 @@
+"""The prediction that a session shows: over which image, by which threshold, and with which layers.
+
+A prediction is a proposal: it lies in layers of its own, and becomes part of the mask only by being accepted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_attnseg.annotation.corrections.accept import mapping_problem
+from napari_attnseg.viewer.predict.accepting import folder_classes
+from napari_attnseg.viewer.predict.large.prediction import AnyPrediction
+from napari_attnseg.viewer.predict.layers import Look, PredictionLayers
+from napari_attnseg.viewer.predict.predicted_image import Plane
+from napari_attnseg.viewer.predict.predicting import Predicting, Target
+from napari_attnseg.viewer.widgets.layer_choice import ShownLayers
+from napari_attnseg.viewer.widgets.threshold_controls import OverlayOptions
+
+if TYPE_CHECKING:
+    from napari_attnseg.viewer.session.session import Session
+
+SETTLE = 250  # milliseconds after the last change of the threshold, until the planes that are not seen follow
+
+
+class Proposals(QObject):
+    """Shows predictions of the image that is worked on, and hides those of others."""
+
+    changed = Signal()
+    """Another prediction is shown, or none."""
+    problem = Signal(str)
+    """Why a prediction cannot be accepted here, a sentence; '' if it can."""
+
+    def __init__(self, session: Session, predicting: Predicting) -> None:
+        super().__init__(session)
+        self._session = session
+        self.options = OverlayOptions(contours=True, opacity=0.8)
+        self.shown = ShownLayers()
+        self._layers = PredictionLayers(session.viewer)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.timeout.connect(self._decide_rest)
+        predicting.predicted.connect(self.show)
+        session.shown_changed.connect(self._on_image)
+        session.viewer.layers.selection.events.active.connect(lambda _: self._on_image())
+        session.closing.connect(self._settle.stop)
+
+    @property
+    def current(self) -> AnyPrediction | None:
+        """The prediction that is shown."""
+        return self._layers.shown
+
+    def target(self) -> Target | None:
+        """Return what a prediction would be of: the image that is worked on, and the plane of it that is shown."""
+        mask = self._session.mask
+        if mask is not None:
+            document = mask.editing.document
+            return Target(document.image, document.info.stack_shape, mask.plane())
+        image = self._session.shown
+        layer = self._session.display.shown.images[0] if self._session.display.shown is not None else None
+        if image is None or layer is None:
+            return None
+        stack = tuple(int(length) for length in layer.data.shape[: layer.ndim - 2]) if not layer.multiscale else ()
+        point = layer.world_to_data(self._session.viewer.dims.point[-layer.ndim :])
+        return Target(image, stack, tuple(round(float(point[axis])) for axis in range(len(stack))))
+
+    def set_options(self, options: OverlayOptions) -> None:
+        """Change threshold, tidying and how the prediction is drawn; the plane that is shown follows at once."""
+        before, self.options = self.options, options
+        found = self.current
+        if found is None:
+            return
+        same = ("threshold", "min_size", "fill_holes")
+        if any(getattr(before, name) != getattr(options, name) for name in same):
+            self._decide(found, [self._plane(found)])
+            self._layers.refresh()
+            if found.stack_shape:
+                self._settle.start(SETTLE)
+        self._layers.look(self._look())
+
+    def set_shown(self, shown: ShownLayers) -> None:
+        """Choose the layers that are seen."""
+        more, self.shown = shown.uncertainty and not self.shown.uncertainty, shown
+        found = self.current
+        if found is not None and more:
+            self._show(found)
+        elif found is not None:
+            self._layers.look(self._look())
+
+    def show(self, found: AnyPrediction) -> None:
+        """Show a prediction if its image is the one that is worked on."""
+        target = self.target()
+        if target is None or target.image != found.image:
+            return
+        folder = self._session.folder
+        names = folder.classes.names if folder is not None else found.class_names
+        ids = folder_classes(found.class_names, names)
+        if ids is not None:
+            found.class_ids = ids
+        self.problem.emit((mapping_problem(found.class_names, names) or "") if ids is None else "")
+        self._decide(found, list(found.planes))
+        self._show(found)
+        self.changed.emit()
+
+    def grow(self, found: AnyPrediction) -> None:
+        """Draw a prediction anew that has grown; show it if it is not shown yet."""
+        if self.current is found:
+            self._layers.grow()
+        else:
+            self.show(found)
+
+    def clear(self) -> None:
+        """Show no prediction."""
+        if self.current is not None:
+            self._layers.clear()
+            self.changed.emit()
+
+    def _show(self, found: AnyPrediction) -> None:
+        folder = self._session.folder
+        if folder is not None:
+            self._layers.show(found, self._look(), folder.classes)
+
+    def _look(self) -> Look:
+        shown, options, found = self.shown, self.options, self.current
+        # a model of several classes offers the background's probability too
+        return Look(
+            prediction=shown.prediction,
+            probability=shown.probability_class if shown.probability else None,
+            attention=shown.level if shown.attention and found is not None else None,
+            uncertainty=shown.uncertainty,
+            contours=options.contours,
+            opacity=options.opacity,
+        )
+
+    def _plane(self, found: AnyPrediction) -> Plane:
+        target = self.target()
+        return target.plane if target is not None and target.image == found.image else ()
+
+    def _decide(self, found: AnyPrediction, planes: list[Plane]) -> None:
+        options = self.options
+        found.decide(planes, threshold=options.threshold, min_size=options.min_size, fill_holes=options.fill_holes)
+
+    def _decide_rest(self) -> None:
+        found = self.current
+        if found is not None:
+            self._decide(found, list(found.planes))
+            self._layers.refresh()
+
+    def _on_image(self) -> None:
+        target = self.target()
+        if self.current is not None and (target is None or target.image != self.current.image):
+            self.clear()

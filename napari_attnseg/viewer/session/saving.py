@@ -1,0 +1,147 @@
+"""Saving masks in the background, and what to do when that goes wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QObject, Signal
+
+from napari_attnseg.annotation.masks.document import Document, MaskChangedError
+from napari_attnseg.annotation.masks.editing import Editing
+from napari_attnseg.errors import AttnSegError
+from napari_attnseg.viewer.questions import ask_overwrite
+
+if TYPE_CHECKING:
+    from napari_attnseg.viewer.session.session import Session
+
+_log = logging.getLogger(__name__)
+
+
+class Saving(QObject):
+    """Saves masks of a session, one write at a time for each of them."""
+
+    saved = Signal(object)
+    """A mask has been written; its path."""
+    problem_changed = Signal(str)
+    """Why strokes cannot be brought to safety just now, a sentence; '' when all is well."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._running: dict[Path, Callable[[], None] | None] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a mask is being written."""
+        return bool(self._running)
+
+    def save(self, editing: Editing, *, overwrite: bool = False, then: Callable[[bool], None] | None = None) -> None:
+        """Write a mask in the background; `then` is told whether it worked.
+
+        If the mask is being written already, it is written once more afterwards, with what was painted since.
+        """
+        image = editing.document.image
+        if image in self._running:
+            self._running[image] = lambda: self.save(editing, overwrite=overwrite, then=then)
+            return
+        self._running[image] = None
+        document, session = editing.document, self._session
+        for mask in session.masks:
+            if mask.editing is editing:
+                mask.sync()
+        mark = editing.begin_save()
+        labels = document.labels.copy()
+        root = session.root_of(image)
+
+        def done(_: None) -> None:
+            editing.end_save(mark, written=True)
+            session.note_saved(editing)
+            self.saved.emit(document.mask_path)
+            self._finished(image)
+            if then is not None:
+                then(True)
+
+        def failed(error: Exception) -> None:
+            editing.end_save(mark, written=False)
+            self._finished(image)
+            self._failed(editing, error, then)
+
+        session.background.run(lambda: document.save(labels, root=root, overwrite=overwrite), done, failed)
+
+    def save_now(self, document: Document) -> bool:
+        """Write a mask of the session while the caller waits; return whether it is one.
+
+        Raises
+        ------
+        AttnSegError
+            See `Document.save`.
+        """
+        found = next((mask for mask in self._session.masks if mask.editing.document is document), None)
+        if found is None:
+            return False
+        found.sync()
+        editing, written = found.editing, False
+        mark = editing.begin_save()
+        try:
+            document.save(root=self._session.root_of(document.image))
+            written = True
+        finally:
+            editing.end_save(mark, written=written)
+        self._session.note_saved(editing)
+        return True
+
+    def save_all(self, then: Callable[[bool], None] | None = None) -> None:
+        """Write all masks with edits that are not saved; `then` is told whether all of it worked."""
+        editings = list(self._session.unsaved.values())
+        results: list[bool] = []
+        if not editings and then is not None:
+            then(True)
+
+        def one_done(worked: bool) -> None:
+            results.append(worked)
+            if len(results) == len(editings) and then is not None:
+                then(all(results))
+
+        for editing in editings:
+            self.save(editing, then=one_done)
+
+    def on_problem(self, sentence: str | None) -> None:
+        """Tell the user that the journal cannot be written; called by journals, in their thread."""
+        self._session.background.call_here(lambda: self._tell(sentence))
+
+    def _tell(self, sentence: str | None) -> None:
+        self.problem_changed.emit(sentence or "")
+        if sentence:
+            show_warning(sentence)
+        else:
+            show_info("Your strokes are brought to safety again.")
+
+    def _finished(self, image: Path) -> None:
+        again = self._running.pop(image, None)
+        if again is not None:
+            again()
+
+    def _failed(self, editing: Editing, error: Exception, then: Callable[[bool], None] | None) -> None:
+        if isinstance(error, MaskChangedError):
+            answer = ask_overwrite(self._session.viewer.window._qt_window, str(error))
+            if answer == "overwrite":
+                self.save(editing, overwrite=True, then=then)
+                return
+            if answer == "reload":
+                self._session.reload(editing.document.image)
+        elif isinstance(error, AttnSegError):
+            show_error(f"{error} Your strokes are kept in the journal on this computer.")
+        else:
+            _log.error("unexpected error while saving", exc_info=error)
+            show_error(f"{editing.document.mask_path.name} could not be saved: {error}. Your strokes are kept.")
+        if then is not None:
+            then(False)
+
+
+def names_of(editings: Iterable[Editing]) -> list[str]:
+    """Name masks for a question."""
+    return sorted(editing.document.mask_path.name for editing in editings)

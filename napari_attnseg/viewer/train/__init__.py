@@ -1,0 +1,1 @@
+"""The Train dock, and the training that it starts and follows."""

@@ -1,0 +1,44 @@
+"""Watching a model learn: the image that is shown is predicted anew with each better model of a running training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+if TYPE_CHECKING:
+    from napari_attnseg.viewer.session.learning import Learning
+    from napari_attnseg.viewer.session.session import Session
+
+
+class LivePreview(QObject):
+    """Asks for the prediction whenever there is a better model, one at a time; what the user asks for goes first."""
+
+    def __init__(self, session: Session, learning: Learning) -> None:
+        super().__init__(session)
+        self._predicting, self._proposals = learning.predicting, learning.proposals
+        self._on = True
+        self._model: Path | None = None
+        """The model of the running training; None while there is none."""
+        learning.training.run.saved.connect(lambda event: self.refresh(Path(event.path)) if event.is_best else None)
+        learning.training.run.ended.connect(lambda _: self._forget())
+        session.shown_changed.connect(self._again)
+
+    def set_on(self, on: bool) -> None:
+        """Turn the preview on or off."""
+        self._on = on
+        self._again()
+
+    def refresh(self, model: Path) -> None:
+        """Predict the image that is shown with a model that was just saved."""
+        self._model = model
+        self._again()
+
+    def _again(self) -> None:
+        target = self._proposals.target()
+        if self._on and self._model is not None and target is not None:
+            self._predicting.predict(self._model, target, purpose="preview")
+
+    def _forget(self) -> None:
+        self._model = None
