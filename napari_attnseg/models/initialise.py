@@ -51,7 +51,7 @@ def initial_model(
     class_names
         What the masks hold, by class id, background first; empty: the starting model's classes in its order.
     is_resumed
-        Whether a saved state will replace the weights, so that the encoder's are not needed.
+        Whether a saved state will replace the weights, so that neither `start` nor the encoder's are needed.
     on_wait
         Called with what is waited for, in words, while the encoder's weights are downloaded; may raise to stop.
 
@@ -63,8 +63,10 @@ def initial_model(
         The encoder's weights could not be downloaded.
     """
     model = build_model(settings)
+    if is_resumed:
+        return InitialModel(model)
     if start is None:
-        return InitialModel(model, () if is_resumed else _encoder_notices(model, on_wait))
+        return InitialModel(model, _encoder_notices(model, on_wait))
     source, card = load_model(start)
     weights = source.state_dict()
     own = model.state_dict()

@@ -168,6 +168,10 @@ class Learner:
                         raise
         self.averaged.eval()
 
+    def largest_weights(self) -> Tensor:
+        """Return, for each parameter of the averaged network, the size of its largest value."""
+        return torch.stack([weights.detach().abs().max().float() for weights in self.averaged.parameters()])
+
     def state(self) -> dict[str, Any]:
         """Return all that resuming needs, as tensors and plain values."""
         return {
@@ -215,16 +219,6 @@ def _shared(module: nn.Module, group: Group, compute: Compute) -> DistributedDat
         return DistributedDataParallel(module, broadcast_buffers=False)
 
 
-def require_finite(loss: Tensor, epoch: int) -> None:
-    """Make sure that a training still learns.
-
-    Raises
-    ------
-    AttnSegError
-        The loss is not a number any more.
-    """
-    if not torch.isfinite(loss):
-        raise AttnSegError(
-            "The training diverged (the loss is not a number any more); choose a smaller learning rate. "
-            f"The model as of epoch {epoch} is kept."
-        )
+def is_finite(values: Tensor) -> bool:
+    """Whether there are numbers in all places; a training in which there are not has diverged."""
+    return bool(torch.isfinite(values).all())

@@ -17,6 +17,7 @@ from napari_attnseg.errors import DataError
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, RunSettings
+from napari_attnseg.settings.declared import Settings
 from napari_attnseg.training.plan import Plan
 
 
@@ -73,6 +74,10 @@ def make_plan(
     )
 
 
+_SCALING = ("channels", "normalisation", "low_percentile", "high_percentile")
+_SHAPE = ("widths", "normalisation", "upsampling", "gate", "se_reduction")
+
+
 def _adopt(settings: RunSettings, card: ModelCard | None) -> tuple[RunSettings, list[str]]:
     """Take over from a starting model the network's shape and how images are scaled: its weights rely on both."""
     if card is None:
@@ -82,9 +87,20 @@ def _adopt(settings: RunSettings, card: ModelCard | None) -> tuple[RunSettings, 
         notices.append(f"The starting model is of kind {card.model.name}; that is used.")
     if settings.model.encoder_weights is not None:
         notices.append("The encoder weights are not loaded, because the starting model brings its own.")
-    scaling = ("normalisation", "low_percentile", "high_percentile", "channels")
-    data = settings.data.model_copy(update={name: getattr(card.data, name) for name in scaling})
-    return settings.model_copy(update={"model": card.model, "data": data}), notices
+    # nothing of the weights depends on dropout
+    model = card.model.model_copy(update={"dropout": settings.model.dropout or card.model.dropout})
+    data = settings.data.model_copy(update={name: getattr(card.data, name) for name in _SCALING})
+    overruled = [*_overruled(settings.model, model, _SHAPE), *_overruled(settings.data, data, _SCALING)]
+    if overruled:
+        notices.append(f"The starting model decides on {' and '.join(overruled)}; what was asked for is not used.")
+    return settings.model_copy(update={"model": model, "data": data}), notices
+
+
+def _overruled(given: Settings, used: Settings, names: Sequence[str]) -> list[str]:
+    """Return the titles of the settings that were asked for and are others now."""
+    fields = type(given).model_fields
+    changed = [name for name in names if getattr(given, name) not in (getattr(used, name), fields[name].default)]
+    return [str(fields[name].title).lower() for name in changed]
 
 
 def _with_network(settings: RunSettings, channels: int, convention: MaskConvention) -> RunSettings:

@@ -13,13 +13,13 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from napari_attnseg.errors import Stopped
+from napari_attnseg.errors import AttnSegError, Stopped
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Notice
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.training.checkpoint import Position
 from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.history import History
-from napari_attnseg.training.learner import require_finite
+from napari_attnseg.training.learner import is_finite
 from napari_attnseg.training.pace import Pace
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.preparation import prepare
@@ -171,7 +171,7 @@ class Trainer:
     def _after_step(self) -> None:
         position, is_due = self.position, self.group.first_says(self._report.is_due)
         if is_due:  # not at each step: looking at the loss waits for the GPU
-            require_finite(self._losses[-1], position.epoch)
+            self._require_finite(self._losses[-1])
         self.pace.step_done()
         if is_due:
             self._progress(f"epoch {position.epoch + 1}, batch {position.step_in_epoch} of {self.pace.steps_per_epoch}")
@@ -180,9 +180,12 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         position = self.position
-        loss = float(torch.stack(self._losses).mean())
+        losses = torch.stack(self._losses)
+        self._require_finite(losses)
+        loss = float(losses.mean())
         row: MetricsRow = {"epoch": position.epoch + 1, "loss": loss, "learning_rate": self._learning_rate()}
         self._settle()
+        self._require_finite(self.learner.largest_weights())
         is_best = True
         if self.held_out:
             found = self._validate()
@@ -204,6 +207,14 @@ class Trainer:
         self._save_state()
         self._report(EpochEnd(position.epoch, row, is_best))
         self.history.show()
+
+    def _require_finite(self, values: Tensor) -> None:
+        """Make sure that the network still learns, before anything is saved of it."""
+        if self.group.any_says(not is_finite(values)):
+            kept = f" The model as of epoch {self.position.epoch} is kept." if self.position.epoch else ""
+            raise AttnSegError(
+                "The training diverged (the loss is not a number any more); choose a smaller learning rate." + kept
+            )
 
     def _validate(self) -> Validation:
         """Score the held-out images; raises `Stopped` if that is asked for meanwhile."""
@@ -269,6 +280,8 @@ class Trainer:
             self._report(CheckpointSaved(str(path), path == self.folder.best, self.position.best_score))
 
     def _save_state(self) -> None:
+        if self._losses and not is_finite(self._losses[-1]):
+            return  # what was saved before can be gone on with
         self.position.seconds = self.pace.seconds
         unfinished = self.position.step_in_epoch > 0
         self.position.losses = torch.stack(self._losses).tolist() if unfinished and self._losses else []

@@ -181,6 +181,33 @@ def test_starting_from_a_model_never_makes_best_worse(make_folder: MakeFolder, t
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_it_goes_on_without_the_model_that_it_started_from(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(4)
+    first, _ = learn(source, tmp_path / "first", epochs=1)
+    told: list[Event] = []
+
+    def should_stop() -> bool:
+        return any(isinstance(event, EpochEnd) for event in told)
+
+    learn(source, tmp_path / "second", init=first.folder.best, on_event=told.append, should_stop=should_stop)
+    first.folder.best.unlink()
+    result, events = learn(source, tmp_path / "second", resume=True)
+    assert result.epochs == 2
+    assert any("Resumed after epoch 1" in event.message for event in events if isinstance(event, Notice))
+
+
+def test_what_a_starting_model_decides_is_said(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(4)
+    first, _ = learn(source, tmp_path / "first", epochs=1)
+    values = {"upsampling": "bilinear", "normalisation": "minmax", "dropout": 0.25}
+    result, events = learn(source, tmp_path / "second", init=first.folder.best, epochs=1, **values)
+    notices = [event.message for event in events if isinstance(event, Notice)]
+    assert any("decides on up-sampling and intensity scaling; what was asked for" in notice for notice in notices)
+    assert load_card(result.folder.best).model.dropout == 0.25
+    _, events = learn(source, tmp_path / "third", init=first.folder.best, epochs=1)
+    assert not any("decides on" in event.message for event in events if isinstance(event, Notice))
+
+
 def test_other_classes_start_from_a_model_with_a_new_head(make_folder: MakeFolder, tmp_path: Path) -> None:
     first, _ = learn(make_folder(4), tmp_path / "first")
     result, events = learn(make_folder(4, "classes", classes=3), tmp_path / "second", init=first.folder.best)
@@ -223,13 +250,17 @@ def test_constant_images_do_not_divide_by_zero(make_folder: MakeFolder, tmp_path
     assert np.isfinite(result.folder.read_metrics()[0]["loss"])
 
 
-def test_a_diverging_training_is_named_and_the_old_model_kept(make_folder: MakeFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])  # between two looks at the loss, which wait for a GPU
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_diverging_training_is_named_and_the_old_model_kept(
+    make_folder: MakeFolder, tmp_path: Path, epochs: int, seconds: float
+) -> None:
     source = make_folder(3)
     for path in sorted(source.glob("cell0?.tif")):
         tifffile.imwrite(path, tifffile.imread(path).astype(np.float32))
 
     def poison(event: Event) -> None:
-        if isinstance(event, EpochEnd) and event.epoch == 1:
+        if trainer_modules and (epochs == 0 or (isinstance(event, EpochEnd) and event.epoch == epochs)):
             trainer_modules[0].loss = lambda logits, *_: logits.sum() * float("nan")
 
     from napari_attnseg.training import preparation, reporter
@@ -243,10 +274,13 @@ def test_a_diverging_training_is_named_and_the_old_model_kept(make_folder: MakeF
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "Learner", remember)
-        patch.setattr(reporter, "SECONDS_BETWEEN", 0.0)
-        with pytest.raises(AttnSegError, match="diverged"):
-            learn(source, tmp_path / "run", on_event=poison)
-    assert load_card(tmp_path / "run" / "best.safetensors").training["epochs"] == 1
+        patch.setattr(reporter, "SECONDS_BETWEEN", seconds)
+        with pytest.raises(AttnSegError, match="diverged") as error:
+            learn(source, tmp_path / "run", on_event=poison, val_fraction=0)
+    assert ("as of epoch 1 is kept" in str(error.value)) == (epochs == 1)
+    best = tmp_path / "run" / "best.safetensors"
+    assert best.exists() == (epochs == 1)
+    assert epochs == 0 or load_card(best).training["epochs"] == 1
 
 
 def test_gpu_memory_that_runs_out_halves_the_batch(
