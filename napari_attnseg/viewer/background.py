@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 class Background(QObject):
     """A few threads; what they return is handed over in the window's thread, in the order in which it came.
 
+    Work that may take minutes has threads of its own, so that saving and showing do not wait for it.
+
     Results of work that was asked for before `close` are dropped once it is closed.
     """
 
@@ -25,6 +27,7 @@ class Background(QObject):
     def __init__(self, threads: int = 3, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="attnseg")
+        self._long_pool = ThreadPoolExecutor(threads, thread_name_prefix="attnseg-long")
         self._pending: set[Future[Any]] = set()
         self._closed = False
         # queued: what is done before its callback is attached is handed over later too, never inside `run`
@@ -35,13 +38,18 @@ class Background(QObject):
         work: Callable[[], T],
         on_done: Callable[[T], None],
         on_error: Callable[[Exception], None],
+        *,
+        is_long: bool = False,
     ) -> Future[T]:
-        """Call `work` in a thread, then `on_done` with its result or `on_error` with its exception in this one."""
+        """Call `work` in a thread, then `on_done` with its result or `on_error` with its exception in this one.
+
+        What `is_long` asks now and then whether it shall stop, such as by `is_closed`; closing waits for it.
+        """
         if self._closed:  # a timer of a window that is going away
             dropped: Future[T] = Future()
             dropped.cancel()
             return dropped
-        future = self._pool.submit(work)
+        future = (self._long_pool if is_long else self._pool).submit(work)
         self._pending.add(future)
         future.add_done_callback(lambda done: self._announce((done, on_done, on_error)))
         return future
@@ -61,8 +69,14 @@ class Background(QObject):
     def close(self, timeout: float = 10.0) -> None:
         """Take no more work, drop what has not begun, wait for the rest, hand over nothing more."""
         self._closed = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._long_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         wait(set(self._pending), timeout)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the window is going away."""
+        return self._closed
 
     def _announce(self, message: Any) -> None:
         if not self._closed:

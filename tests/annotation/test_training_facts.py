@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,12 @@ def test_masks_that_contradict_each_other_are_said(make_folder: MakeFolder) -> N
     root = make_folder(2)
     for number, value in enumerate((3, 91)):
         tifffile.imwrite(root / f"cell0{number}_MASK.tif", np.where(np.eye(48, 40) > 0, value, 0).astype(np.uint8))
-    problem = facts_of(root).problem
+    folder = open_folder(root)
+    problem = training_facts(folder, RunSettings()).problem
     assert problem is not None
     assert "cell00_MASK.tif" in problem
+    shutil.copyfile(root / "cell00_MASK.tif", root / "cell01_MASK.tif")  # mended by another program
+    assert training_facts(folder, RunSettings()).problem is None
 
 
 def test_names_that_leave_open_what_belongs_together(make_folder: MakeFolder) -> None:

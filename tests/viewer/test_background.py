@@ -33,6 +33,21 @@ def test_what_is_done_at_once_is_handed_over_later_all_the_same(background: Back
     assert sorted(found) == list(range(50))
 
 
+def test_what_takes_long_holds_up_nothing_else(background: Background, qtbot: Any) -> None:
+    found: list[str] = []
+    for _ in range(10):
+
+        def read_for_minutes() -> str:
+            while not (found or background.is_closed):
+                time.sleep(0.01)
+            return "long"
+
+        background.run(read_for_minutes, found.append, fail, is_long=True)
+    background.run(lambda: "saved", found.append, fail)
+    until(qtbot, lambda: len(found) == 11)
+    assert found[0] == "saved"
+
+
 def test_an_error_is_handed_over_too(background: Background, qtbot: Any) -> None:
     errors: list[Exception] = []
     background.run(lambda: 1 // 0, fail, errors.append)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from qtpy.QtCore import Qt
 
 from napari_attnseg.viewer.annotate.dock import AnnotateDock
 from napari_attnseg.viewer.session import saving
+from napari_attnseg.viewer.session.folder_hold import FolderHold
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import press, until
 from tests.viewer.docked import labels, make_dock, opened, paint, save, told
@@ -145,6 +147,13 @@ def test_another_programs_lock_is_told_until_it_ends(dock: AnnotateDock, qtbot: 
         until(qtbot, dock.banner.isVisible)
         assert f"in another napari on this computer (process {holder.pid})" in dock.banner.text()
         holder.stdin.close()
+    dock.session.findChild(FolderHold).beat()  # and the folder is ours now
+    until(qtbot, lambda: not dock.banner.isVisible())
+    lock = folder / ".attnseg" / "open.json"
+    lock.write_text(json.dumps({**json.loads(lock.read_text()), "token": "another's"}))  # while this computer slept
+    dock.session.findChild(FolderHold).beat()
+    until(qtbot, dock.banner.isVisible)
+    lock.unlink()
     dock.session.open_folder(other)
     until(qtbot, lambda: dock.session.shown == other / "cell00.tif" and not dock.banner.isVisible())
     dock.session.open_folder(folder)

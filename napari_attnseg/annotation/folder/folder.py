@@ -232,13 +232,24 @@ class AnnotationFolder:
         """
         write_uncertainty(self.root, self.uncertainty)
 
+    def problem_now(self) -> str | None:
+        """Why the masks that were read have no common meaning, a sentence; `problem` is that of when it was decided."""
+        try:
+            self._decided()
+        except DataError as error:
+            return str(error)
+        return None
+
     def _decide(self) -> None:
         self.problem = None
         try:
-            self._classes = find_classes(self.root)
-            self.convention = decide_convention(dict(self._survey.values), self._classes, self.choices.mask_values)
+            self._classes, self.convention = self._decided()
         except DataError as error:
             self.problem = str(error)
+
+    def _decided(self) -> tuple[Classes | None, MaskConvention]:
+        classes = find_classes(self.root)
+        return classes, decide_convention(dict(self._survey.values), classes, self.choices.mask_values)
 
 
 def open_folder(path: Path, mask_suffix: str | None = None) -> AnnotationFolder:

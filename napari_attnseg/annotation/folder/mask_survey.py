@@ -1,4 +1,4 @@
-"""The values that the masks of a folder hold, read once each, and again after they were saved."""
+"""The values that the masks of a folder hold, read once each, and again after they were changed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class MaskSurvey:
         self.unreadable: dict[Path, str] = {}
         """Masks that cannot be read, and why, in a sentence."""
         self._outdated: set[Path] = set()
+        self._read_as: dict[Path, tuple[int, int] | None] = {}
 
     def note_saved(self, mask: Path) -> None:
         """Note that a mask holds something else now; what it held counts until it is read again."""
@@ -27,11 +28,11 @@ class MaskSurvey:
         return any(not found.isdisjoint(values) for found in (set(item.values) for item in list(self.values.values())))
 
     def read(self, masks: Sequence[Path], should_stop: Callable[[], bool], most: int | None = None) -> bool:
-        """Read the masks that were not read yet or saved since, at most `most` of them, spread over all.
+        """Read the masks that were not read yet or changed since, by us or others; at most `most`, spread over all.
 
         Returns whether it was not stopped.
         """
-        todo = [mask for mask in masks if mask in self._outdated or mask not in self.values]
+        todo = [mask for mask in masks if mask not in self.values or mask in self._outdated or self._is_other(mask)]
         if most is not None and len(todo) > most:
             todo = todo[:: max(1, len(todo) // most)][:most]
         for mask in todo:
@@ -40,11 +41,24 @@ class MaskSurvey:
             self._read(mask)
         return True
 
+    def _is_other(self, mask: Path) -> bool:
+        return self._read_as.get(mask) != _state_of(mask)
+
     def _read(self, mask: Path) -> None:
         self._outdated.discard(mask)
+        self._read_as[mask] = _state_of(mask)
         try:
             self.values[mask] = survey_mask(mask)
             self.unreadable.pop(mask, None)
         except DataError as error:  # a finding of the check
             self.values.pop(mask, None)
             self.unreadable[mask] = str(error)
+
+
+def _state_of(mask: Path) -> tuple[int, int] | None:
+    """Return the size of a file and when it was changed, by which another content is seen; None if it is gone."""
+    try:
+        status = mask.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

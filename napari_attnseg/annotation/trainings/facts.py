@@ -151,8 +151,8 @@ def _problem(folder: AnnotationFolder, pairs: Sequence[Pair], found: dict[Path, 
     unreadable = [folder.unreadable[pair.mask] for pair in pairs if pair.mask in folder.unreadable]
     if unreadable:
         return unreadable[0]
-    if folder.problem is not None:
-        return folder.problem
+    if folder.problem is not None and (problem := folder.problem_now()) is not None:
+        return problem
     if all(values.is_empty for values in found.values()):
         what = "The only mask is" if len(found) == 1 else f"All {len(found)} masks are"
         return f"{what} empty, so there is nothing to learn; paint the objects in at least one image and save it."

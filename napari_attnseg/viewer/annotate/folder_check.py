@@ -66,6 +66,7 @@ class FolderCheck(QObject):
             lambda: _check(folder.source, choices, on_event, stop.is_set),
             lambda report: self._show(stop, report),
             lambda error: self._findings.clear(),
+            is_long=True,
         )
 
     def stop(self) -> None:

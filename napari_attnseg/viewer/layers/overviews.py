@@ -46,10 +46,11 @@ def fill_overview(lazy: LazyImage, viewer: Viewer, background: Background) -> No
         there = bool(layers())
         gone = bool(seen[1]) and not there
         seen[1] = seen[1] or there
-        return gone
+        return gone or background.is_closed
 
     background.run(
         lambda: lazy.fill_overview(on_progress, should_stop),
         lambda _: refresh(),
         lambda error: _log.warning("%s", error),
+        is_long=True,
     )

@@ -53,7 +53,10 @@ class ObjectsRun(QObject):
                 known = isinstance(error, AttnSegError)
                 self.failed.emit(str(error) if known else f"The objects could not be found: {error!r}.")
 
-        background.run(lambda: find(asked, on_progress, stop.is_set), done, failed)
+        def should_stop() -> bool:
+            return stop.is_set() or background.is_closed
+
+        background.run(lambda: find(asked, on_progress, should_stop), done, failed, is_long=True)
 
     def stop(self) -> None:
         """Give up what is being computed."""

@@ -24,8 +24,9 @@ class FolderHold(QObject):
         super().__init__(session)
         self._session = session
         self._lock: FolderLock | None = None
+        self._owner: Owner | None = None
         self._heartbeat = QTimer(self)
-        self._heartbeat.timeout.connect(self._on_heartbeat)
+        self._heartbeat.timeout.connect(self.beat)
         self._heartbeat.start(HEARTBEAT)
 
     def take(self, root: Path) -> None:
@@ -35,12 +36,9 @@ class FolderHold(QObject):
                 return
             self._session.background.do(self._lock.release, quiet=True)
         lock = self._lock = FolderLock(root)
-
-        def taken(owner: Owner | None) -> None:
-            if lock is self._lock:
-                self._session.shared_with.emit(owner)
-
-        self._session.background.run(lock.acquire, taken, lambda error: _log.debug("no lock", exc_info=error))
+        self._owner = None
+        self._session.shared_with.emit(None)
+        self._ask(lock)
 
     def close(self) -> None:
         """Let others have the folder."""
@@ -48,6 +46,16 @@ class FolderHold(QObject):
         if self._lock is not None:
             self._lock.release()
 
-    def _on_heartbeat(self) -> None:
+    def beat(self) -> None:
+        """Show that this window is alive, and find out who has the folder by now."""
         if self._lock is not None:
-            self._session.background.do(self._lock.heartbeat, quiet=True)
+            self._ask(self._lock)
+
+    def _ask(self, lock: FolderLock) -> None:
+        def answered(owner: Owner | None) -> None:
+            if lock is self._lock and owner != self._owner:
+                self._owner = owner
+                self._session.shared_with.emit(owner)
+
+        work = lock.heartbeat if lock.held else lock.acquire
+        self._session.background.run(work, answered, lambda error: _log.debug("no lock", exc_info=error))

@@ -145,7 +145,13 @@ class Opening:
                 if session.shown is not None and session.shown not in session.unsaved:
                     session.show(session.shown)
 
-        session.background.run(folder.survey, surveyed, lambda error: _log.debug("survey failed", exc_info=error))
+        def should_stop() -> bool:
+            return folder is not self.folder or session.background.is_closed
+
+        def failed(error: Exception) -> None:
+            _log.debug("survey failed", exc_info=error)
+
+        session.background.run(lambda: folder.survey(should_stop), surveyed, failed, is_long=True)
 
     def _list(self, pairs: Sequence[Pair]) -> None:
         """Take images from anywhere into the list."""
