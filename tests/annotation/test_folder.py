@@ -101,10 +101,23 @@ def test_classes_are_kept(make_folder: MakeFolder) -> None:
     assert folder.classes.values == {0: 0, 255: 1}
     entries = (*folder.classes.entries, ClassEntry(2, "border", "#123456", 2))
     folder.set_classes(Classes(entries))
+    folder.save_classes()
     assert read_classes(root / "classes.json").names[2] == "border"
     again = open_folder(root)
     assert again.classes.values == {0: 0, 255: 1, 2: 2}
     assert again.convention.kind == "classes"
+
+
+def test_edited_classes_hold_before_they_are_written(make_folder: MakeFolder) -> None:
+    root = make_folder(2)
+    (root / "cell00_MASK.tif").unlink()
+    folder = open_folder(root)
+    folder.set_classes(Classes((*folder.classes.entries, ClassEntry(2, "border", "#123456", 2))))
+    assert not (root / "classes.json").exists()
+    assert folder.document(root / "cell00.tif").convention.n_classes == 3
+    folder.survey()  # of the folder's opening; it decides anew
+    assert folder.classes.names[2] == "border"
+    assert folder.document(root / "cell00.tif").convention.n_classes == 3
 
 
 def test_new_folders_begin_with_the_numbers_of_the_classes(make_folder: MakeFolder) -> None:

@@ -6,6 +6,7 @@ same; its choices are then kept for as long as it is open.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,6 +45,8 @@ class AnnotationFolder:
         self.uncertainty: dict[str, tuple[float, str]] = {}
         """How unsure a model is of images, by their names in the folder: from 0 to 1, and the model's key."""
         self._classes: Classes | None = None
+        self._edited: Classes | None = None  # here, since the folder is open; they hold whatever `classes.json` says
+        self._writing = threading.Lock()
         self._survey = MaskSurvey()
         self._pairs = {pair.image: pair for pair in listing.pairs}
         self._listing = listing
@@ -175,19 +178,24 @@ class AnnotationFolder:
         return classes_of_masks(self.convention, self.root, any_mask=any_mask)
 
     def set_classes(self, classes: Classes) -> None:
-        """Take over an edited list of classes and write `classes.json`.
+        """Take over an edited list of classes: masks are read and written by it at once; `save_classes` keeps it."""
+        self._edited = self._classes = classes
+        if self.convention.kind != "instances":
+            kind = "classes" if len(classes) > 2 else self.convention.kind
+            values = self.convention.values if kind == "binary" else classes.values
+            self.convention = MaskConvention(kind, dict(values), classes.names, self.convention.notices)
+
+    def save_classes(self) -> None:
+        """Write the list of classes that was edited last to `classes.json`.
 
         Raises
         ------
         SaveError
             The file cannot be written; the classes hold for as long as the folder is open.
         """
-        self._classes = classes
-        if self.convention.kind != "instances":
-            kind = "classes" if len(classes) > 2 else self.convention.kind
-            values = self.convention.values if kind == "binary" else classes.values
-            self.convention = MaskConvention(kind, dict(values), classes.names, self.convention.notices)
-        write_classes(self.root / FILE_NAME, classes)
+        with self._writing:  # of two threads the later one must not write the older list
+            if self._edited is not None:
+                write_classes(self.root / FILE_NAME, self._edited)
 
     def set_choices(self, choices: FolderChoices) -> None:
         """Take over what the user chose; masks are understood anew."""
@@ -241,14 +249,17 @@ class AnnotationFolder:
         return None
 
     def _decide(self) -> None:
-        self.problem = None
-        try:
-            self._classes, self.convention = self._decided()
-        except DataError as error:
-            self.problem = str(error)
+        decided = False
+        while not decided:
+            edited, self.problem = self._edited, None
+            try:
+                self._classes, self.convention = self._decided(edited)
+            except DataError as error:
+                self.problem = str(error)
+            decided = edited is self._edited  # else the user has edited the classes while this thread read files
 
-    def _decided(self) -> tuple[Classes | None, MaskConvention]:
-        classes = find_classes(self.root)
+    def _decided(self, edited: Classes | None = None) -> tuple[Classes | None, MaskConvention]:
+        classes = find_classes(self.root) if edited is None else edited
         return classes, decide_convention(dict(self._survey.values), classes, self.choices.mask_values)
 
 

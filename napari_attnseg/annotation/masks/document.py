@@ -168,6 +168,12 @@ class Document:
         values = dict(self.convention.values) if kind == "binary" else _merged(self.convention, classes)
         self.convention = MaskConvention("classes" if kind == "classes" else "binary", values, classes.names)
 
+    def with_convention(self, convention: MaskConvention) -> None:
+        """Take over what the masks of the folder mean by now; a mask that is on disk keeps the values that it has."""
+        objects = "instances" in (self.convention.kind, convention.kind)  # their labels are no classes
+        if not (self.has_mask or objects or convention.n_classes < self.convention.n_classes):
+            self.convention = convention
+
 
 def _merged(convention: MaskConvention, classes: Classes) -> dict[int, int]:
     """Values on disk for the classes: those known keep theirs, new ones get what `classes` says."""

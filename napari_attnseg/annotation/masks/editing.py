@@ -17,6 +17,8 @@ from napari_attnseg.annotation.masks.document import Array, Document
 from napari_attnseg.annotation.masks.history import Change, History, changed_tiles, tiles_of
 from napari_attnseg.annotation.masks.journal import Journal
 from napari_attnseg.annotation.masks.journal_header import header_of
+from napari_attnseg.data.classes import Classes
+from napari_attnseg.data.convention import MaskConvention
 
 Box = tuple[slice, ...]
 
@@ -115,6 +117,14 @@ class Editing:
             self.document.saved(mark.revision)
             self.journal.forget(mark.token, header_of(self.document))
         self._drop_needless_journal()
+
+    def with_classes(self, classes: Classes) -> None:
+        """Take over an edited list of classes; see `Document.with_classes`."""
+        self.document.with_classes(classes)
+
+    def with_convention(self, convention: MaskConvention) -> None:
+        """Take over what the masks of the folder mean by now; see `Document.with_convention`."""
+        self.document.with_convention(convention)
 
     def _drop_needless_journal(self) -> None:
         """Empty the journal if the mask is as it was saved; while it is being saved what was undone is still needed."""

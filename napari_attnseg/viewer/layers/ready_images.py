@@ -28,6 +28,8 @@ class ReadyImage:
     layers: list[LayerData]
     document: Document
     fingerprint: Fingerprint | None
+    era: int
+    """How often all images had been forgotten when it was read."""
 
     @property
     def lazy(self) -> LazyImage | None:
@@ -42,6 +44,7 @@ class ReadyImages:
     def __init__(self, background: Background) -> None:
         self._background = background
         self._ready: OrderedDict[Path, ReadyImage] = OrderedDict()
+        self._era = 0
 
     def __contains__(self, image: Path) -> bool:
         return image in self._ready
@@ -54,17 +57,23 @@ class ReadyImages:
         DataError
             The image cannot be read.
         """
-        found = self._ready.get(image)
+        era, found = self._era, self._ready.get(image)
         if found is not None and found.fingerprint == Fingerprint.of(image):
             document = found.document
             if document.on_disk == Fingerprint.of(document.mask_path):
                 return found
         document = folder.document(image)
         axes = document.info.axes if folder.choices.axes else None
-        return ReadyImage(image_layers(image, axes), document, Fingerprint.of(image))
+        return ReadyImage(image_layers(image, axes), document, Fingerprint.of(image), era)
+
+    def is_outdated(self, ready: ReadyImage) -> bool:
+        """Whether all images were forgotten while this one was being read."""
+        return ready.era != self._era
 
     def keep(self, image: Path, ready: ReadyImage) -> None:
-        """Keep an image until it is shown, or others take its place."""
+        """Keep an image until it is shown, or others take its place; not one that is outdated."""
+        if self.is_outdated(ready):
+            return
         self._ready[image] = ready
         self._ready.move_to_end(image)
         while len(self._ready) > KEPT:
@@ -75,8 +84,9 @@ class ReadyImages:
         self._ready.pop(image, None)
 
     def clear(self) -> None:
-        """Read all images anew the next time."""
+        """Read all images anew the next time, those too that are being read now."""
         self._ready.clear()
+        self._era += 1
 
     def prepare(self, folder: AnnotationFolder, images: Iterable[Path]) -> None:
         """Read images in the background, as far as they are not ready."""

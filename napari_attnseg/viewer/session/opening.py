@@ -94,12 +94,11 @@ class Opening:
         suffix_changed = choices.mask_suffix != folder.choices.mask_suffix
 
         def done(_: None) -> None:
-            self._showing.forget_all()
-            session.convention_changed.emit()
+            self._read_anew(folder)
             if suffix_changed:
                 self._list_anew()
-            elif session.shown is not None:
-                session.show(session.shown)
+            else:
+                self._show_anew()
 
         session.background.run(
             lambda: _choose(folder, choices), done, lambda error: session.tell_failed(folder.root, error)
@@ -140,10 +139,8 @@ class Opening:
 
         def surveyed(_: None) -> None:
             if folder is self.folder and (folder.convention, folder.problem) != before:
-                self._showing.forget_all()
-                session.convention_changed.emit()
-                if session.shown is not None and session.shown not in session.unsaved:
-                    session.show(session.shown)
+                self._read_anew(folder)
+                self._show_anew()
 
         def should_stop() -> bool:
             return folder is not self.folder or session.background.is_closed
@@ -152,6 +149,20 @@ class Opening:
             _log.debug("survey failed", exc_info=error)
 
         session.background.run(lambda: folder.survey(should_stop), surveyed, failed, is_long=True)
+
+    def _read_anew(self, folder: AnnotationFolder) -> None:
+        """Read masks by what they mean from now on; strokes made before that was known follow where they can."""
+        self._showing.forget_all()
+        for editing in self._session.unsaved.values():
+            if folder.pair(editing.document.image) is not None:
+                editing.with_convention(folder.convention)
+        self._session.convention_changed.emit()
+
+    def _show_anew(self) -> None:
+        """Open the image that is shown anew, unless it has strokes, which are tied to how it was read."""
+        session = self._session
+        if session.shown is not None and session.shown not in session.unsaved:
+            session.show(session.shown)
 
     def _list(self, pairs: Sequence[Pair]) -> None:
         """Take images from anywhere into the list."""

@@ -183,13 +183,15 @@ class Session(QObject):
         self._masks.offer_masks()
 
     def set_classes(self, classes: Classes) -> None:
-        """Take over an edited list of classes; it is written to `classes.json` in the background."""
+        """Take over an edited list of classes at once; it is written to `classes.json` in the background."""
         folder = self.folder
         if folder is None:
             return
+        folder.set_classes(classes)
         for editing in self._editings():
-            editing.document.with_classes(classes)
-        self.background.do(lambda: folder.set_classes(classes))
+            editing.with_classes(classes)
+        self._showing.forget_all()  # what is read ahead would be saved by the old classes
+        self.background.do(folder.save_classes)
         for mask in self.masks:
             self.display.colour(mask.layer, mask.editing, classes)
 
@@ -272,7 +274,16 @@ class Session(QObject):
     def _editings(self) -> list[Editing]:
         return [mask.editing for mask in self.masks] + list(self.unsaved.values())
 
+    def _give_classes(self, editing: Editing) -> None:
+        """Let a mask have the classes that the folder has by now; none is taken from it."""
+        folder, document = self.folder, editing.document
+        if folder is None or not document.image.is_relative_to(folder.root):
+            return
+        if len(folder.classes) >= document.convention.n_classes:
+            editing.with_classes(folder.classes)
+
     def _on_adopted(self, mask: MaskLayer) -> None:
+        self._give_classes(mask.editing)
         self._opening.list_document(mask.editing.document)
         self.edited.emit()
 

@@ -72,7 +72,7 @@ class Showing:
         self._ready.forget(image)
 
     def forget_all(self) -> None:
-        """Read all images anew the next time."""
+        """Read all images anew the next time, those too that are being read now."""
         self._ready.clear()
 
     def close(self) -> None:
@@ -84,13 +84,19 @@ class Showing:
         session = self._session
         if folder is not session.folder:
             return
+        if self._ready.is_outdated(ready):
+            if image == self._wanted:
+                self.show(image)
+            return
         self._ready.keep(image, ready)
         if image != self._wanted:
             return
         self._leave_shown()
         document = ready.document
         editing = self._unsaved.all.get(image)
-        if editing is None and document.problem is None:
+        if editing is not None:  # it may have been opened before all masks were surveyed
+            editing.with_convention(folder.convention)
+        elif document.problem is None:
             editing = Editing(document, new_journal(document, session.saving.on_problem))
         self._ready.forget(image)  # its labels are edited from now on
         self._masks.is_placing = True
