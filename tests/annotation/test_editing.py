@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
+from napari_attnseg.annotation.folder.class_edits import with_new_class
 from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.annotation.masks.abandoned import find_abandoned
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.annotation.masks.journal_file import apply, read
-from napari_attnseg.annotation.masks.recovery import find_recoverable, new_journal
+from napari_attnseg.annotation.masks.recovery import find_recoverable, new_journal, restore
+from napari_attnseg.data.convention import MaskConvention
 from tests.conftest import MakeFolder
 
 WHOLE = (slice(0, 48), slice(0, 40))
@@ -154,3 +157,39 @@ def test_undone_strokes_are_not_offered_after_a_crash(editing: Editing, monkeypa
     assert editing.journal.flush()
     assert find_recoverable() == []
     assert find_abandoned(editing.journal.path.parent) == []
+
+
+@pytest.mark.parametrize("painted_before", [True, False])
+def test_a_new_class_comes_back_after_a_crash(
+    editing: Editing, monkeypatch: pytest.MonkeyPatch, painted_before: bool
+) -> None:
+    monkeypatch.setattr("napari_attnseg.annotation.masks.abandoned.find_process", lambda pid, started: None)
+    if painted_before:
+        paint(editing, 3)
+        assert editing.journal.flush()
+    editing.with_classes(with_new_class(open_folder(editing.document.image.parent).classes))
+    editing.labels[20:23] = 2
+    assert editing.note([WHOLE])
+    assert editing.journal.flush()
+    [found] = find_recoverable()
+    restored = restore(found)
+    np.testing.assert_array_equal(restored.labels, editing.labels)
+    restored.document.save()
+    assert set(np.unique(tifffile.imread(restored.document.mask_path)[20:23])) == {2}
+    restored.journal.close()
+
+
+def test_what_masks_mean_by_now_is_in_the_journal(folder: Path) -> None:
+    (folder / "cell00_MASK.tif").unlink()
+    document = open_folder(folder).document(folder / "cell00.tif")
+    editing = Editing(document, new_journal(document))
+    paint(editing, 3)
+    assert editing.journal.flush()
+    greys = MaskConvention("classes", {0: 0, 90: 1, 180: 2}, ("background", "one", "two"))
+    editing.with_convention(greys)
+    assert editing.journal.close()
+    assert read(editing.journal.path).header.convention == greys.to_dict()
+    document.save()
+    assert tifffile.imread(document.mask_path).max() == 90
+    editing.with_convention(MaskConvention("binary", {0: 0, 255: 1}, ("background", "foreground")))
+    assert document.convention == greys, "the mask on disk has its values"

@@ -10,6 +10,8 @@ import pytest
 import tifffile
 
 from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.masks.editing import Editing
+from napari_attnseg.annotation.masks.recovery import new_journal
 from napari_attnseg.viewer.annotate.dock import AnnotateDock
 from napari_attnseg.viewer.background import Background
 from napari_attnseg.viewer.layers.ready_images import ReadyImages
@@ -90,3 +92,18 @@ def test_strokes_made_while_masks_are_understood_anew_follow(
     assert session.mask is mask, "the strokes are on the layer as they were"
     save(dock, qtbot)
     assert set(np.unique(tifffile.imread(folder / "cell00_MASK.tif"))) == {0, 1}
+
+
+def test_a_restored_mask_has_the_classes_of_the_folder(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = _without_masks(make_folder(2))
+    image = folder / "cell01.tif"
+    document = open_folder(folder).document(image)
+    session = opened(dock, qtbot, folder).session
+    dock.classes.add_button.click()
+    restored = Editing(document, new_journal(document))  # of a journal that began before there was the class
+    restored.labels[5:9, 5:9] = 2
+    assert restored.note([(slice(0, 48), slice(0, 40))])
+    session.take(image, restored)
+    session.saving.save_all()
+    until(qtbot, lambda: not session.saving.is_busy)
+    assert set(np.unique(tifffile.imread(folder / "cell01_MASK.tif"))) == {0, 2}

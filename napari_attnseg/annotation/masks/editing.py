@@ -121,10 +121,14 @@ class Editing:
     def with_classes(self, classes: Classes) -> None:
         """Take over an edited list of classes; see `Document.with_classes`."""
         self.document.with_classes(classes)
+        self.journal.set_header(header_of(self.document))
 
     def with_convention(self, convention: MaskConvention) -> None:
         """Take over what the masks of the folder mean by now; see `Document.with_convention`."""
+        before = self.document.convention
         self.document.with_convention(convention)
+        if self.document.convention != before:
+            self.journal.set_header(header_of(self.document))
 
     def _drop_needless_journal(self) -> None:
         """Empty the journal if the mask is as it was saved; while it is being saved what was undone is still needed."""

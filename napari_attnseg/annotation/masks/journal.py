@@ -62,7 +62,7 @@ class Journal:
         self._in_work: dict[Place, _Edit] = {}
         self._number = 0
         self._saved = 0  # edits up to this number need no journal
-        self._asked = 0  # how often `forget` was called
+        self._asked = 0  # how often `forget` or `set_header` was called
         self._forgotten = 0  # and for how many of these calls the file has been changed
         self._failures = 0
         self._hurry = False
@@ -120,6 +120,16 @@ class Journal:
             self._closing = False
             self._start()
             self._changed.notify_all()
+
+    def set_header(self, header: Header) -> None:
+        """Change what the journal says of its mask; returns at once. All edits stay, later ones are written after it.
+
+        Parameters
+        ----------
+        header
+            What the journal says at its beginning from now on.
+        """
+        self.forget(0, header)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything up to now is on the disk, at most `timeout` seconds; return whether it is.

@@ -211,6 +211,7 @@ class Session(QObject):
         If the image has been painted on in the meantime, that stays, and what is restored waits for the next start.
         """
         self._masks.sync()
+        self._give_classes(editing)
         if self._unsaved.take(editing):
             self._opened_anew(image)
             self._showing.change_mask(editing)
