@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from napari_attnseg.annotation.folder.class_edits import with_new_class
+from napari_attnseg.annotation.folder.entries import FolderChoices
 from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.annotation.masks.abandoned import find_abandoned
 from napari_attnseg.annotation.masks.editing import Editing
@@ -193,3 +194,32 @@ def test_what_masks_mean_by_now_is_in_the_journal(folder: Path) -> None:
     assert tifffile.imread(document.mask_path).max() == 90
     editing.with_convention(MaskConvention("binary", {0: 0, 255: 1}, ("background", "foreground")))
     assert document.convention == greys, "the mask on disk has its values"
+
+
+@pytest.mark.parametrize("has_mask", [True, False])
+def test_strokes_on_an_image_read_by_axes_of_the_user_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_mask: bool
+) -> None:
+    monkeypatch.setattr("napari_attnseg.annotation.masks.abandoned.find_process", lambda pid, started: None)
+    image = tmp_path / "data" / "stack.tif"
+    image.parent.mkdir()
+    tifffile.imwrite(image, np.zeros((3, 48, 40), np.uint8), photometric="minisblack")
+    if has_mask:
+        tifffile.imwrite(image.with_name("stack_MASK.tif"), np.zeros((3, 48, 40), np.uint8), photometric="minisblack")
+    folder = open_folder(image.parent)
+    assert folder.document(image).labels.shape == (48, 40), "three planes may well be channels"
+    folder.set_choices(FolderChoices(axes="ZYX"))
+    document = folder.document(image)
+    editing = Editing(document, new_journal(document))
+    assert editing.apply({(2,): np.ones((48, 40), np.uint8)})
+    assert editing.journal.flush()
+    [found] = find_recoverable()
+    assert found.problem is None
+    restored = restore(found)
+    np.testing.assert_array_equal(restored.labels, editing.labels)
+    assert restored.journal.flush()
+    assert read(restored.journal.path).header.axes == "ZYX", "it may crash again"
+    restored.document.save()
+    assert np.count_nonzero(tifffile.imread(document.mask_path)[2]) == 48 * 40
+    restored.journal.close()
+    editing.journal.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -604,6 +605,19 @@ def test_a_restored_mask_is_safe_before_the_old_journal_goes(start, tmp_path, he
     assert journal.flush()
     discard(item.path)
     assert values(journal.path) == {(0, 0, 0): 1, (1, 0, 0): 2, (2, 0, 0): 3}
+
+
+def test_a_journal_of_an_earlier_version_is_read(tmp_path, header):
+    path = tmp_path / "a.journal"
+    create(path, header, [encode_tile((0, 0, 0), tile(7), 1.0)])
+    first, rest = path.read_bytes().split(b"\n", 1)
+    fields = json.loads(first.split(b" ", 3)[3])
+    for added in ("axes",):
+        del fields[added]
+    text = json.dumps(fields).encode()
+    path.write_bytes(b"napari-attnseg-journal 1 %08x %s\n" % (zlib.crc32(text), text) + rest)
+    assert read(path).header == header
+    assert values(path) == {(0, 0, 0): 7}
 
 
 def test_headers_are_plain_json_on_one_line(tmp_path, header):

@@ -20,9 +20,11 @@ import pytest
 import tifffile
 from qtpy.QtGui import QImage
 
-from napari_attnseg.annotation.folder.entries import ImageState
+from napari_attnseg.annotation.folder.entries import FolderChoices, ImageState
+from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.annotation.masks.editing import Editing
-from napari_attnseg.annotation.masks.recovery import new_journal
+from napari_attnseg.annotation.masks.recovery import find_recoverable, new_journal
+from napari_attnseg.viewer.annotate.crash import picture_of
 from napari_attnseg.viewer.widgets.crash_restore import Decision, RestoreDialog
 from tests.viewer.canvas import until
 from tests.viewer.docked import answer, make_dock, opened, save
@@ -219,3 +221,19 @@ def test_a_restored_mask_of_the_image_that_is_shown_is_on_its_layer_at_once(
     save(dock, qtbot)
     until(qtbot, lambda: not dock.session.unsaved)
     assert np.count_nonzero(tifffile.imread(image.with_name("one_MASK.tif"))) == 16
+
+
+def test_the_preview_shows_planes_by_the_axes_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_attnseg.annotation.masks.abandoned.find_process", lambda pid, started: None)
+    image = tmp_path / "stack.tif"
+    tifffile.imwrite(image, np.zeros((3, 40, 50), np.uint8), photometric="minisblack")  # may well be channels
+    folder = open_folder(tmp_path)
+    folder.set_choices(FolderChoices(axes="ZYX"))
+    document = folder.document(image)
+    editing = Editing(document, new_journal(document))
+    assert editing.apply({(2,): np.ones((40, 50), np.uint8)})
+    assert editing.journal.close()
+    [found] = find_recoverable()
+    picture = picture_of(found)
+    assert picture is not None
+    assert _has_green(picture)

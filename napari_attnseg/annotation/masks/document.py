@@ -66,6 +66,8 @@ class Document:
     revision: int = 0
     """Names what `labels` hold now: no two contents have the same number."""
     saved_revision: int = 0
+    axes: str | None = None
+    """The axes that the user gave for the image; None if the image itself says what they are."""
     _newest_revision: int = field(default=0, repr=False)
     _mask_info: ImageInfo | None = field(default=None, repr=False)
 
@@ -210,7 +212,7 @@ def open_document(
     fingerprint = Fingerprint.of(target)
     kind = np.uint32 if convention.kind == "instances" else np.uint8
     if fingerprint is None:
-        return Document(pair.image, info, target, convention, np.zeros(shape, kind), None)
+        return Document(pair.image, info, target, convention, np.zeros(shape, kind), None, axes=axes)
     try:
         if convention.kind == "instances":
             labels, mask_info = read_labels(target, info)
@@ -218,5 +220,7 @@ def open_document(
         else:
             labels, mask_info = read_mask(target, convention, info), read_info(target)
     except DataError as error:
-        return Document(pair.image, info, target, convention, np.zeros(shape, kind), fingerprint, str(error))
-    return Document(pair.image, info, target, convention, labels.reshape(shape), fingerprint, _mask_info=mask_info)
+        empty = np.zeros(shape, kind)
+        return Document(pair.image, info, target, convention, empty, fingerprint, str(error), axes=axes)
+    labels = labels.reshape(shape)
+    return Document(pair.image, info, target, convention, labels, fingerprint, axes=axes, _mask_info=mask_info)

@@ -46,6 +46,8 @@ class Header:
     host: str
     started: str
     """When editing began, as ISO 8601 with the time zone."""
+    axes: str | None = None
+    """The axes that the user gave for the image; None if the image says them, and in journals of earlier versions."""
 
 
 def new_header(
@@ -57,12 +59,15 @@ def new_header(
     shape: Sequence[int],
     dtype: np.dtype[Any],
     convention: dict[str, Any],
+    axes: str | None = None,
 ) -> Header:
     """Make the header of a journal that this process begins now; see `Header`. Paths are made absolute."""
     pid, created = this_process()
     image, mask = Path(os.path.abspath(image)), Path(os.path.abspath(mask))
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    return Header(image, mask, name, fingerprint, tuple(shape), dtype.name, convention, pid, created, this_host(), now)
+    return Header(
+        image, mask, name, fingerprint, tuple(shape), dtype.name, convention, pid, created, this_host(), now, axes
+    )
 
 
 def header_of(document: Document) -> Header:
@@ -75,6 +80,7 @@ def header_of(document: Document) -> Header:
         shape=document.labels.shape,
         dtype=document.labels.dtype,
         convention=document.convention.to_dict(),
+        axes=document.axes,
     )
 
 

@@ -105,7 +105,7 @@ def _recover(item: Abandoned) -> Recovered:
         content = read(item.path)
         mask: Path | None = header.mask if header.mask.exists() else None
         convention = MaskConvention.from_dict(header.convention)
-        document = open_document(Pair(header.image, mask), convention)
+        document = open_document(Pair(header.image, mask), convention, axes=header.axes)
         document.mask_path = header.mask
         if document.problem is not None:
             raise DataError(document.problem)

@@ -103,7 +103,7 @@ def picture_of(item: Recovered) -> QImage | None:
     plane = int(np.argmax(changed))
     step = max(1, -(-max(shape[1:]) // LARGEST_PREVIEW))
     try:
-        pixels = read_planes(document.image, [plane]).pixels[0, :, ::step, ::step]
+        pixels = read_planes(document.image, [plane], document.axes).pixels[0, :, ::step, ::step]
     except AttnSegError:
         return None
     channels = pixels[:3] if len(pixels) >= 3 else pixels[[0, 0, 0]]

@@ -63,8 +63,7 @@ class ReadyImages:
             if document.on_disk == Fingerprint.of(document.mask_path):
                 return found
         document = folder.document(image)
-        axes = document.info.axes if folder.choices.axes else None
-        return ReadyImage(image_layers(image, axes), document, Fingerprint.of(image), era)
+        return ReadyImage(image_layers(image, document.axes), document, Fingerprint.of(image), era)
 
     def is_outdated(self, ready: ReadyImage) -> bool:
         """Whether all images were forgotten while this one was being read."""
