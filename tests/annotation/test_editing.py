@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_attnseg.annotation.folder.entries import FolderChoices
 from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.annotation.masks.abandoned import find_abandoned
 from napari_attnseg.annotation.masks.editing import Editing
-from napari_attnseg.annotation.masks.journal_file import apply, read
+from napari_attnseg.annotation.masks.journal_file import apply, create, encode_tile, read
 from napari_attnseg.annotation.masks.recovery import find_recoverable, new_journal, restore
 from napari_attnseg.data.convention import MaskConvention
 from tests.conftest import MakeFolder
@@ -223,3 +224,19 @@ def test_strokes_on_an_image_read_by_axes_of_the_user_come_back(
     assert np.count_nonzero(tifffile.imread(document.mask_path)[2]) == 48 * 40
     restored.journal.close()
     editing.journal.close()
+
+
+def test_strokes_of_another_computer_are_offered_and_never_put_away_unasked(editing: Editing) -> None:
+    paint(editing, 3)
+    assert editing.journal.flush()
+    content = read(editing.journal.path)
+    tiles = [encode_tile(item.start, item.pixels, item.when) for item in content.tiles]
+    far = editing.journal.path.with_name("far.journal")
+    create(far, replace(content.header, host="another-computer"), tiles)
+    [found] = find_recoverable()
+    assert found.abandoned.path == far
+    assert found.abandoned.elsewhere == "another-computer"
+    assert found.pixels == 40
+    save(editing)  # what it holds is on the disk; whoever has it open there may paint on
+    assert find_recoverable() == []
+    assert far.exists()

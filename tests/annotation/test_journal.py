@@ -443,6 +443,22 @@ def test_a_full_disk_that_is_emptied_again(start, tmp_path):
         assert all(np.array_equal(item.pixels, n) for item, n in zip(content.tiles[1:], noise, strict=True))
 
 
+def test_edits_are_written_where_there_is_no_room_for_another_beginning(start, tmp_path, header):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 1, 256, 256), "u1")
+    with small_disk(tmp_path / "disk") as disk:
+        journal = start(disk / "a.journal")
+        journal.add(((z, 0, 0), noise[z]) for z in range(9))  # more than half of the disk
+        assert journal.flush()
+        journal.set_header(replace(header, axes="ZYX"))
+        journal.add([((0, 0, 256), tile(1, (1, 256, 200)))])
+        assert not journal.flush()
+        content = read(disk / "a.journal")
+        assert content.header == header
+        assert [item.start for item in content.tiles] == [*((z, 0, 0) for z in range(9)), (0, 0, 256)]
+        journal.forget()
+        assert journal.close()
+
+
 LIMITED = """
 import resource, sys
 from dataclasses import replace
@@ -545,6 +561,27 @@ def test_only_journals_of_the_dead_are_found_newest_first(tmp_path, header):
     assert [item.path for item in find_abandoned(tmp_path, other_hosts=True)][-1] == names["far"]
 
 
+def test_a_journal_that_was_released_is_found_while_its_process_lives(start):
+    journal = start()
+    journal.add([((0, 0, 0), tile(7))])
+    assert journal.flush()
+    assert find_abandoned(journal.path.parent) == []
+    journal.add([((1, 0, 0), tile(8))])
+    assert journal.release()
+    [item] = find_abandoned(journal.path.parent)
+    assert item.elsewhere == ""
+    assert values(item.path) == {(0, 0, 0): 7, (1, 0, 0): 8}
+
+
+def test_a_released_journal_of_another_computer_is_in_use_nowhere(tmp_path, header):
+    for name, released in (("used", False), ("free", True)):
+        far = replace(header, host="another-computer", released=released)
+        create(tmp_path / f"{name}.journal", far, [encode_tile((0, 0, 0), tile(1), 1.0)])
+    assert [item.path.stem for item in find_abandoned(tmp_path)] == ["free"]
+    found = {item.path.stem: item.elsewhere for item in find_abandoned(tmp_path, other_hosts=True)}
+    assert found == {"used": "another-computer", "free": ""}
+
+
 def test_damaged_journals_are_found_too(tmp_path, header):
     path, hopeless = tmp_path / "a.journal", tmp_path / "b.journal"
     size = create(path, dead(header), [encode_tile((z, 0, 0), tile(1), 7.0) for z in range(2)])
@@ -612,7 +649,7 @@ def test_a_journal_of_an_earlier_version_is_read(tmp_path, header):
     create(path, header, [encode_tile((0, 0, 0), tile(7), 1.0)])
     first, rest = path.read_bytes().split(b"\n", 1)
     fields = json.loads(first.split(b" ", 3)[3])
-    for added in ("axes",):
+    for added in ("axes", "released"):
         del fields[added]
     text = json.dumps(fields).encode()
     path.write_bytes(b"napari-attnseg-journal 1 %08x %s\n" % (zlib.crc32(text), text) + rest)

@@ -119,7 +119,7 @@ def test_save_writes_all_masks_and_closes(
 
 
 def test_close_without_saving_keeps_the_journal(
-    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, data_folder: Path
 ) -> None:
     folder = make_folder(1)
     before = (folder / "cell00_MASK.tif").read_bytes()
@@ -129,8 +129,7 @@ def test_close_without_saving_keeps_the_journal(
     assert _close(dock)  # at once: the stroke is younger than the journal's delay
     assert (folder / "cell00_MASK.tif").read_bytes() == before
     assert len(_journals(data_folder)) == 1
-    monkeypatch.setattr("napari_attnseg.annotation.masks.abandoned.find_process", lambda pid, started: None)
-    (found,) = find_recoverable()
+    (found,) = find_recoverable()  # as the next viewer does, which may be of this very process
     assert found.labels is not None
     np.testing.assert_array_equal(found.labels, painted)
 

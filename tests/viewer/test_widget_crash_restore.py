@@ -93,6 +93,14 @@ def test_the_details_are_those_of_the_selected_work(dialog):
     assert "3 masks were" in dialog.intro.text()
 
 
+def test_work_that_may_be_open_on_another_computer_is_left_for_later_unless_chosen(qtbot):
+    far = UnsavedWork("d.tif", Path("/data/d.tif"), 7, 1.7e9, elsewhere="laptop")
+    dialog = RestoreDialog([WORK[0], far])
+    qtbot.addWidget(dialog)
+    assert dialog.decisions() == (Decision.RESTORE, Decision.LATER)
+    assert "computer 'laptop'" in details_text(far)
+
+
 def test_sentences():
     assert details_text(WORK[0]) == "12,345 pixels painted or erased."
     assert details_text(WORK[1]).startswith("1 pixel painted")

@@ -36,6 +36,8 @@ class Abandoned:
     """Whether the mask on disk is another one than the edits began from."""
     problem: str | None = None
     """Why nothing can be restored, a sentence."""
+    elsewhere: str = ""
+    """The computer that it is of, if that is another one where its viewer may still be open."""
 
 
 def new_journal_path(folder: Path, image: Path) -> Path:
@@ -45,7 +47,7 @@ def new_journal_path(folder: Path, image: Path) -> Path:
 
 
 def find_abandoned(folder: Path, *, other_hosts: bool = False) -> list[Abandoned]:
-    """List the journals in a folder whose process is gone, newest edit first; reads them all.
+    """List the journals in a folder whose viewer is gone, newest edit first; reads them all.
 
     Parameters
     ----------
@@ -105,10 +107,10 @@ def _look_at(path: Path, other_hosts: bool) -> Abandoned | None:
             return None
         return Abandoned(path, None, _modified(path), damaged=True, mask_changed=False, problem=str(error))
     header = content.header
-    if header.host == this_host():
-        if find_process(header.pid, header.created) is not None:
-            return None
-    elif not other_hosts:
+    elsewhere = "" if header.released or header.host == this_host() else header.host
+    if elsewhere and not other_hosts:
+        return None
+    if not (elsewhere or header.released) and find_process(header.pid, header.created) is not None:
         return None
     last = content.last_time
     try:
@@ -116,7 +118,7 @@ def _look_at(path: Path, other_hosts: bool) -> Abandoned | None:
     except OSError:  # its disk is away
         changed = True
     when = _modified(path) if last is None else last
-    return Abandoned(path, header, when, damaged=content.damaged, mask_changed=changed)
+    return Abandoned(path, header, when, damaged=content.damaged, mask_changed=changed, elsewhere=elsewhere)
 
 
 def _modified(path: Path) -> float:

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,15 @@ class Journal:
             thread.join(timeout)
         return safe
 
+    def release(self, timeout: float = 5.0) -> bool:
+        """Close, and say in the journal that nobody uses it any more, so that this process too may offer it again.
+
+        Returns whether everything is on the disk; without room for that note it is offered once the process has ended.
+        """
+        if self.flush(timeout):
+            self.set_header(replace(self._header, released=True))
+        return self.close(timeout)
+
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="attnseg-journal", daemon=True)
@@ -198,10 +207,12 @@ class Journal:
             self._in_work, self._pending = self._pending, {}
             waiting = list(self._in_work.items())
         try:
-            if drop:
-                self._store.forget(saved, header)
-            for first in range(0, len(waiting), BATCH):
-                self._write(waiting[first : first + BATCH])
+            try:
+                if drop:
+                    self._store.forget(saved, header)
+            finally:  # what waits may find room where the whole journal, written anew, does not
+                for first in range(0, len(waiting), BATCH):
+                    self._write(waiting[first : first + BATCH])
         except BaseException:
             self._put_back()
             raise

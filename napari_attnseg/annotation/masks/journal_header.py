@@ -48,6 +48,8 @@ class Header:
     """When editing began, as ISO 8601 with the time zone."""
     axes: str | None = None
     """The axes that the user gave for the image; None if the image says them, and in journals of earlier versions."""
+    released: bool = False
+    """Whether its viewer was closed: the journal is nobody's, though the process may go on."""
 
 
 def new_header(

@@ -62,15 +62,16 @@ class Recovered:
 def find_recoverable() -> list[Recovered]:
     """Read all journals whose viewer is gone, and what they would restore; newest edit first.
 
-    A journal that holds nothing the mask on disk has not is put away.
+    Those of other computers are among them: this one may have had another name. A journal that holds nothing the mask
+    on disk has not is put away, unless it may be in use elsewhere.
     """
     found = []
-    for item in find_abandoned(journals_folder()):
+    for item in find_abandoned(journals_folder(), other_hosts=True):
         recovered = _recover(item)
-        if recovered.problem is None and recovered.pixels == 0:
-            discard(item.path)
-        else:
+        if recovered.problem is not None or recovered.pixels > 0:
             found.append(recovered)
+        elif not item.elsewhere:
+            discard(item.path)
     return found
 
 

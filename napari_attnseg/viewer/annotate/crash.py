@@ -89,6 +89,7 @@ def _work_of(item: Recovered) -> UnsavedWork:
         item.abandoned.last_time,
         damaged=item.abandoned.damaged,
         mask_changed=item.abandoned.mask_changed,
+        elsewhere=item.abandoned.elsewhere,
     )
 
 

@@ -43,7 +43,7 @@ class Unsaved:
         """Take over a mask that is on no layer; return whether there was none for its image, so that it was taken."""
         image = editing.document.image
         if image in self.all:
-            editing.journal.close()
+            editing.journal.release()
             show_warning(f"{image.name} has new strokes; those of the earlier session are kept for the next start.")
             return False
         self._editings[image] = editing
@@ -62,7 +62,7 @@ class Unsaved:
             self._session.background.do(editing.journal.close, quiet=True)
 
     def close(self) -> None:
-        """Bring all strokes to the journals, and wait for it."""
+        """Bring all strokes to the journals, and wait for it; the next viewer offers them, in this process too."""
         editings = {*self._editings.values(), *(mask.editing for mask in self._session.masks)}
         for journal in {editing.journal for editing in editings} | set(self._ended):
-            journal.close()
+            journal.release()

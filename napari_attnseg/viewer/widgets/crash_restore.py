@@ -56,6 +56,8 @@ class UnsavedWork:
     """Whether the end of the journal is missing."""
     mask_changed: bool = False
     """Whether the mask on disk was written since, by another program."""
+    elsewhere: str = ""
+    """The computer that it was painted on, if that is another one where it may still be open."""
 
 
 class RestoreDialog(QDialog):
@@ -130,7 +132,7 @@ class RestoreDialog(QDialog):
             name.setToolTip(str(work.image))
             self.table.setItem(row, 0, name)
             self.table.setItem(row, 1, time)
-            self.boxes.append(_decision_box(work.name))
+            self.boxes.append(_decision_box(work))
             self.table.setCellWidget(row, 2, self.boxes[-1])
         columns = self.table.horizontalHeader()
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -204,6 +206,11 @@ def details_text(work: UnsavedWork) -> str:
         changed += " The last moments before the crash could not be recovered."
     if work.mask_changed:
         changed += " The mask on disk was changed by another program since: compare before you save."
+    if work.elsewhere:
+        changed += (
+            f" It was painted on the computer '{work.elsewhere}', or this one was called so then: restore it if napari "
+            "is closed there."
+        )
     return changed
 
 
@@ -213,14 +220,16 @@ def time_text(seconds: float) -> str:
     return when.strftime("%H:%M" if when.date() == now.date() else "%Y-%m-%d %H:%M")
 
 
-def _decision_box(name: str) -> QComboBox:
+def _decision_box(work: UnsavedWork) -> QComboBox:
     box = QComboBox()
     box.addItems([decision.value for decision in Decision])
     box.setToolTip(
         "Restore: bring the strokes back, to be saved by you.\nDiscard: go on with the mask as it is on disk.\n"
         "Later: keep them and ask again at the next start."
     )
-    box.setAccessibleName(f"What to do with {name}")
+    box.setAccessibleName(f"What to do with {work.name}")
+    if work.elsewhere:  # it may be in use there
+        box.setCurrentText(Decision.LATER.value)
     return box
 
 
