@@ -21,11 +21,12 @@ import tifffile
 from qtpy.QtGui import QImage
 
 from napari_attnseg.annotation.folder.entries import FolderChoices, ImageState
-from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.folder.folder import AnnotationFolder, open_folder
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.annotation.masks.recovery import find_recoverable, new_journal
 from napari_attnseg.viewer.annotate.crash import picture_of
 from napari_attnseg.viewer.widgets.crash_restore import Decision, RestoreDialog
+from tests.conftest import MakeFolder
 from tests.viewer.canvas import until
 from tests.viewer.docked import answer, make_dock, opened, save
 
@@ -237,3 +238,37 @@ def test_the_preview_shows_planes_by_the_axes_of_the_user(tmp_path: Path, monkey
     picture = picture_of(found)
     assert picture is not None
     assert _has_green(picture)
+
+
+def test_masks_of_two_folders_come_back_in_the_whole_folder_of_the_first(
+    viewer: Any, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = make_folder(3, "older"), make_folder(3, "newer")
+    images = [folder / "cell01.tif" for folder in (older, newer)]
+    for image in images:
+        document = open_folder(image.parent).document(image)
+        editing = Editing(document, new_journal(document))
+        assert editing.apply({(): 1 - document.labels})
+        assert editing.journal.release()
+    asked: list[Path] = []
+    replaced = threading.Event()
+
+    def open_slowly(path: Path, *options: Any) -> AnnotationFolder:
+        asked.append(path)
+        if path.is_file():  # one image would be opened in its folder's place
+            replaced.set()
+        elif len(asked) == 2:  # a second folder is there later than that
+            replaced.wait(10)
+        return open_folder(path, *options)
+
+    monkeypatch.setattr("napari_attnseg.viewer.session.opening.open_folder", open_slowly)
+    answer(RestoreDialog, _choose([Decision.RESTORE, Decision.RESTORE], {}))
+    dock = make_dock(viewer, qtbot)
+    until(qtbot, lambda: set(dock.session.unsaved) == set(images) and dock.session.shown in images)
+    until(qtbot, lambda: dock.session.background.wait(0))
+    folder = dock.session.folder
+    assert folder is not None
+    assert asked == [newer]
+    assert folder.source == newer
+    listed = {images[0], *(newer / f"cell0{number}.tif" for number in range(3))}
+    until(qtbot, lambda: {entry.image for entry in dock.images.entries()} == listed)

@@ -46,26 +46,34 @@ def _ask(session: Session, parent: QWidget, found: list[Recovered]) -> None:
     dialog = RestoreDialog([_work_of(item) for item in usable], parent.window())
     dialog.previewAsked.connect(lambda number: dialog.setPreview(number, picture_of(usable[number])))
     dialog.exec_()
-    for item, decision in zip(usable, dialog.decisions(), strict=True):
-        if decision is Decision.RESTORE:
-            _restore(session, item)
-        elif decision is Decision.DISCARD:
+    decisions = list(zip(usable, dialog.decisions(), strict=True))
+    for item, decision in decisions:
+        if decision is Decision.DISCARD:
             _discard(session, item)
+    _restore_all(session, [item for item, decision in decisions if decision is Decision.RESTORE])
+
+
+def _restore_all(session: Session, items: list[Recovered]) -> None:
+    """Restore masks, with the folder of the first one open if none is; those of other folders come into its list."""
+
+    def begin() -> None:
+        for item in items:
+            _restore(session, item)
+
+    if items and session.folder is None:
+        header = items[0].abandoned.header
+        assert header is not None  # it is usable
+        session.open_folder(header.image.parent, then=begin)
+    else:
+        begin()
 
 
 def _restore(session: Session, item: Recovered) -> None:
     def done(editing: Any) -> None:
         document = editing.document
         show_info(f"{document.mask_path.name} has its strokes again; it is not saved yet.")
-
-        def show() -> None:
-            session.take(document.image, editing)
-            session.open_file(document.image)
-
-        if session.folder is None:
-            session.open_folder(document.image.parent, then=show)
-        else:
-            show()
+        session.take(document.image, editing)
+        session.open_file(document.image)
 
     def failed(error: Exception) -> None:
         if not isinstance(error, AttnSegError):
