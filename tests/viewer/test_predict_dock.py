@@ -14,6 +14,7 @@ import tifffile
 from qtpy.QtWidgets import QPushButton
 
 from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.data.classes import ClassEntry, Classes
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import until
 from tests.viewer.docked import (
@@ -219,6 +220,19 @@ def test_images_and_models_that_do_not_fit_get_a_sentence(
     assert predicted(docks, qtbot).labels.any(), "16 bits"
     assert "does not have" in dock.banner.text(), "the folder has other classes"
     assert "foreground" in dock.banner.text()
+    click(qtbot, dock.accepts.buttons["all"])
+    click(qtbot, dock.accepts.buttons["next"])
+    assert not labels(docks.annotate).any(), "what the model calls 1 is a cell here"
+    assert docks.session.shown == folder / "disc00.tif"
+    assert any("does not have" in sentence for sentence in told())
+    known = docks.session.folder
+    assert known is not None
+    docks.session.set_classes(Classes((*known.classes.entries, ClassEntry(3, "Foreground", "#009e73", 3))))
+    until(qtbot, lambda: len(known.classes) == 4)
+    click(qtbot, dock.accepts.buttons["all"])
+    assert np.unique(labels(docks.annotate)).tolist() == [0, 3], "the class that was added meanwhile"
+    assert np.array_equal(ours(docks.viewer, "prediction")[0].data, labels(docks.annotate))
+    assert dock.banner.text() == ""
 
     for name, channels in (("disc01.tif", "3"), ("disc02.tif", "2")):
         docks.session.show(folder / name)

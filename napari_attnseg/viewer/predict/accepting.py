@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from napari_attnseg.annotation.corrections.accept import (
 )
 from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.predict.accepting_part import How, accept_part
-from napari_attnseg.viewer.predict.large.prediction import AnyPrediction, LargePrediction
+from napari_attnseg.viewer.predict.large.prediction import LargePrediction
 from napari_attnseg.viewer.predict.predicted_image import PredictedImage
 
 if TYPE_CHECKING:
+    from napari_attnseg.viewer.predict.proposals import Proposals
     from napari_attnseg.viewer.session.session import Session
 
 CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
@@ -41,20 +42,25 @@ class Accepting(QObject):
 
     accepted = Signal()
 
-    def __init__(self, session: Session, shown: Callable[[], AnyPrediction | None]) -> None:
+    def __init__(self, session: Session, proposals: Proposals) -> None:
         super().__init__(session)
         self._session = session
-        self._shown = shown
+        self._proposals = proposals
         session.viewer.mouse_drag_callbacks.append(self._on_press)
 
     def accept(self, how: How, at: tuple[int, int] | None = None) -> bool:
         """Take over all, what lies where the mask is empty, or the object or area at (row, column).
 
-        Returns whether the mask is as predicted now, even if nothing had to be changed.
+        Returns whether the mask is as predicted now, even if nothing had to be changed. Nothing is taken over of a
+        model with classes that the folder lacks: its numbers mean other classes here.
         """
-        found, mask = self._shown(), self._session.mask
+        found, mask = self._proposals.current, self._session.mask
         if found is None or mask is None or mask.editing.document.image != found.image:
             show_info("There is no prediction of this image to accept; press 'Predict' first.")
+            return False
+        problem = self._proposals.fit_classes()
+        if problem:
+            show_info(problem)
             return False
         mask.sync()
         if isinstance(found, LargePrediction):
@@ -87,7 +93,7 @@ class Accepting(QObject):
 
     def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         """Accept the object that is clicked with Shift; the tool rests meanwhile, so that nothing is painted."""
-        found, mask = self._shown(), self._session.mask
+        found, mask = self._proposals.current, self._session.mask
         if found is None or mask is None or event.button != 1 or [key.name for key in event.modifiers] != ["Shift"]:
             return
         start, place = np.array(event.pos, dtype=float), event.position[-2:]

@@ -42,7 +42,7 @@ class PredictDock(QWidget):
         learning = self.session.learning
         self.training, self.predicting, self.proposals = learning.training, learning.predicting, learning.proposals
         self.ranking = learning.ranking
-        self.accepting = Accepting(self.session, lambda: self.proposals.current)
+        self.accepting = Accepting(self.session, self.proposals)
         self.batch = Batch(self.session)
         self.large = LargeSection(self.session, learning, self)
         self._make_widgets()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_attnseg.annotation.corrections.accept import mapping_problem
@@ -93,15 +94,22 @@ class Proposals(QObject):
         target = self.target()
         if target is None or target.image != found.image:
             return
-        folder = self._session.folder
-        names = folder.classes.names if folder is not None else found.class_names
-        ids = folder_classes(found.class_names, names)
-        if ids is not None:
-            found.class_ids = ids
-        self.problem.emit((mapping_problem(found.class_names, names) or "") if ids is None else "")
+        self._to_folder(found)
         self._decide(found, list(found.planes))
         self._show(found)
         self.changed.emit()
+
+    def fit_classes(self) -> str:
+        """Say what is shown in the folder's classes as they are now; return why it cannot be accepted, '' if it can."""
+        found = self.current
+        if found is None:
+            return ""
+        before = found.class_ids
+        problem = self._to_folder(found)
+        if not np.array_equal(found.class_ids, before):
+            self._decide(found, list(found.planes))
+            self._layers.refresh()
+        return problem
 
     def grow(self, found: AnyPrediction) -> None:
         """Draw a prediction anew that has grown; show it if it is not shown yet."""
@@ -115,6 +123,17 @@ class Proposals(QObject):
         if self.current is not None:
             self._layers.clear()
             self.changed.emit()
+
+    def _to_folder(self, found: AnyPrediction) -> str:
+        """Give a prediction the folder's class ids, if the folder has its classes; tell and return why not."""
+        folder = self._session.folder
+        names = folder.classes.names if folder is not None else found.class_names
+        ids = folder_classes(found.class_names, names)
+        if ids is not None:
+            found.class_ids = ids
+        problem = mapping_problem(found.class_names, names) or ""
+        self.problem.emit(problem)
+        return problem
 
     def _show(self, found: AnyPrediction) -> None:
         folder = self._session.folder
