@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.data.classes import ClassEntry, Classes
+from napari_attnseg.viewer.predict.predicting import Target
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import until
 from tests.viewer.docked import (
@@ -183,6 +184,13 @@ def test_a_stack_plane_by_plane_and_whole(docks: Docks, qtbot: Any, make_folder:
     opened(docks.annotate, qtbot, folder)
     use(docks, qtbot, trained)
     assert dock.buttons.image_button.text() == "Predict this stack"
+    measured: list[Path] = []
+    dock.predicting.measured.connect(lambda image, model, value: measured.append(image))
+    dock.predicting.predict_ahead(trained, folder / "cell00.tif")
+    dock.predicting.predict(trained, Target(folder / "cell00.tif", (), ()), purpose="ahead")  # as if of one plane
+    until(qtbot, lambda: measured, LONG)
+    assert not dock.predicting._asked, "the other one was not asked for: it is a stack"
+    assert dock.proposals.current is None
     docks.viewer.dims.set_current_step(0, 1)
     dock.buttons.actions_by_name["plane"].trigger()
     until(qtbot, lambda: dock.proposals.current is not None, LONG)

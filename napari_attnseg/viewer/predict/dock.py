@@ -205,7 +205,7 @@ class PredictDock(QWidget):
         order = self.session.order()
         after = order.index(target.image) + 1 if target.image in order else len(order)
         if after < len(order) and self.predicting.kept(model, order[after]) is None and not target.stack_shape:
-            self.predicting.predict(model, Target(order[after], (), ()), purpose="ahead")
+            self.predicting.predict_ahead(model, order[after])
 
     def _on_ended(self, sentence: str) -> None:
         if not self.batch.is_active:

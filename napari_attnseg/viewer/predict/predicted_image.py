@@ -75,11 +75,12 @@ class PredictedImage:
         """Bytes that all planes would take."""
         return self.probability.nbytes + self.attention.nbytes + self.labels.nbytes
 
-    def fits(self, probability: Array, attention: Array | None) -> bool:
-        """Whether further planes of this shape can be taken."""
+    def fits(self, stack_shape: Plane, probability: Array, attention: Array | None) -> bool:
+        """Whether further planes of this shape can be taken, of an image with these stack axes."""
         gates = attention.shape[1] if attention is not None else 0
         return (
-            probability.shape[1] == len(self.probability)
+            stack_shape == self.stack_shape
+            and probability.shape[1] == len(self.probability)
             and probability.shape[-2:] == self.labels.shape[-2:]
             and gates == len(self.attention)
         )

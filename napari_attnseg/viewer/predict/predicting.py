@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_attnseg.data.tiff import read_info
 from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.viewer.predict.predicted_image import Plane, PredictedImage
 from napari_attnseg.warm import (
@@ -102,6 +103,16 @@ class Predicting(QObject):
 
         self._with_card(model, ask, quiet=purpose != "show")
 
+    def predict_ahead(self, model: Path, image: Path) -> None:
+        """Predict the image that is probably opened next, unless it is a stack: which plane is seen is not known."""
+        axes = self._axes()
+
+        def then(stack_shape: Plane) -> None:
+            if not stack_shape:
+                self.predict(model, Target(image, (), ()), purpose="ahead")
+
+        self._session.background.run(lambda: tuple(read_info(image, axes).stack_shape), then, lambda _: None)
+
     def kept(self, model: Path, image: Path) -> PredictedImage | None:
         """Return what this model said about an image lately."""
         return self._kept.get((image, model, _stamp(model)))
@@ -183,7 +194,7 @@ class Predicting(QObject):
             return
         key = (target.image, request.model, _stamp(request.model))
         found = self._kept.get(key)
-        if found is None or not found.fits(reply.probability, reply.attention):
+        if found is None or not found.fits(target.stack_shape, reply.probability, reply.attention):
             found = PredictedImage(
                 target.image,
                 request.model,

@@ -14,7 +14,7 @@ from napari_attnseg.annotation.corrections.accept import mapping_problem
 from napari_attnseg.viewer.predict.accepting import folder_classes
 from napari_attnseg.viewer.predict.large.prediction import AnyPrediction
 from napari_attnseg.viewer.predict.layers import Look, PredictionLayers
-from napari_attnseg.viewer.predict.predicted_image import Plane
+from napari_attnseg.viewer.predict.predicted_image import Plane, PredictedImage
 from napari_attnseg.viewer.predict.predicting import Predicting, Target
 from napari_attnseg.viewer.widgets.layer_choice import ShownLayers
 from napari_attnseg.viewer.widgets.threshold_controls import OverlayOptions
@@ -94,6 +94,8 @@ class Proposals(QObject):
         target = self.target()
         if target is None or target.image != found.image:
             return
+        if isinstance(found, PredictedImage) and found.stack_shape != target.stack_shape:
+            return  # of the image as it was read with other axes
         self._to_folder(found)
         self._decide(found, list(found.planes))
         self._show(found)
