@@ -14,6 +14,7 @@ import tifffile
 from qtpy.QtWidgets import QPushButton
 
 from napari_attnseg.annotation.folder.folder import open_folder
+from napari_attnseg.annotation.trainings.folder_models import model_key
 from napari_attnseg.data.classes import ClassEntry, Classes
 from napari_attnseg.viewer.predict.predicting import Target
 from tests.conftest import MakeFolder
@@ -311,3 +312,13 @@ def test_images_are_ranked_by_what_the_model_is_unsure_of(
     until(qtbot, lambda: len(open_folder(folder).uncertainty) == 4)
     click(qtbot, dock.rank_button)
     assert not dock.ranking.is_active, "all of it is known"
+
+    learning = tmp_path / "learning.safetensors"
+    shutil.copy(trained, learning)
+    target = dock.proposals.target()
+    assert target is not None
+    dock.predicting.predict(learning, target, purpose="preview")
+    until(qtbot, lambda: dock.proposals.current is not None and dock.proposals.current.model == learning, LONG)
+    known = docks.session.folder
+    assert known is not None
+    assert known.without_uncertainty(model_key(trained)) == [], "a preview says nothing about the model in use"

@@ -188,7 +188,7 @@ class Predicting(QObject):
 
     def _arrived(self, asked: _Asked, reply: Predicted) -> None:
         target, request = asked.target, reply.request
-        if request.plane is None:  # of the whole image
+        if request.plane is None and asked.purpose != "preview":  # of the whole image, by a model that is finished
             self.measured.emit(target.image, request.model, reply.uncertainty)
         if asked.purpose == "measure":
             return
