@@ -58,6 +58,26 @@ def test_a_stroke_is_saved_with_ctrl_s(dock: AnnotateDock, qtbot: Any, make_fold
     assert not dock.saves.save_button.isEnabled()
 
 
+def test_all_who_wait_for_a_mask_that_is_being_written_are_told(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    folder = make_folder(1)
+    opened(dock, qtbot, folder)
+    paint(dock, qtbot)
+    saves, mask, heard = dock.session.saving, dock.session.mask, []
+    assert mask is not None
+    saves.save(mask.editing, then=lambda worked: heard.append(("first", worked)))
+    assert mask.apply({(): 1 - labels(dock)})  # the window does nothing meanwhile, so the first one is not done
+    painted = labels(dock).copy()
+    saves.save(mask.editing)
+    saves.save_all(lambda worked: heard.append(("all", worked)))
+    saves.save(mask.editing, then=lambda worked: heard.append(("last", worked)))
+    saves.save(mask.editing)
+    until(qtbot, lambda: not saves.is_busy)
+    assert heard == [("first", True), ("all", True), ("last", True)]
+    np.testing.assert_array_equal(tifffile.imread(folder / "cell00_MASK.tif") > 0, painted > 0)
+
+
 def test_a_first_mask_is_written_beside_its_image(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
     folder = make_folder(1)
     (folder / "cell00_MASK.tif").unlink()

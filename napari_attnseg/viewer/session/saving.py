@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Order:
+    """A mask that is to be written, and who wants to know whether that worked."""
+
+    editing: Editing
+    overwrite: bool = False
+    thens: tuple[Callable[[bool], None], ...] = ()
+
+    def after(self, before: _Order) -> _Order:
+        """Return the one order that does for this one and for one that is still waiting."""
+        return _Order(self.editing, self.overwrite or before.overwrite, before.thens + self.thens)
+
+    def tell(self, worked: bool) -> None:
+        """Tell those who wait."""
+        for then in self.thens:
+            then(worked)
+
+
 class Saving(QObject):
     """Saves masks of a session, one write at a time for each of them."""
 
@@ -32,45 +51,20 @@ class Saving(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self._running: dict[Path, Callable[[], None] | None] = {}
+        self._running: dict[Path, _Order | None] = {}  # with what is to be written after it
 
     @property
     def is_busy(self) -> bool:
         """Whether a mask is being written."""
         return bool(self._running)
 
-    def save(self, editing: Editing, *, overwrite: bool = False, then: Callable[[bool], None] | None = None) -> None:
+    def save(self, editing: Editing, *, then: Callable[[bool], None] | None = None) -> None:
         """Write a mask in the background; `then` is told whether it worked.
 
-        If the mask is being written already, it is written once more afterwards, with what was painted since.
+        If the mask is being written already, it is written once more afterwards, with what was painted since; all who
+        ask for that meanwhile are told.
         """
-        image = editing.document.image
-        if image in self._running:
-            self._running[image] = lambda: self.save(editing, overwrite=overwrite, then=then)
-            return
-        self._running[image] = None
-        document, session = editing.document, self._session
-        for mask in session.masks:
-            if mask.editing is editing:
-                mask.sync()
-        mark = editing.begin_save()
-        labels = document.labels.copy()
-        root = session.root_of(image)
-
-        def done(_: None) -> None:
-            editing.end_save(mark, written=True)
-            session.note_saved(editing)
-            self.saved.emit(document.mask_path)
-            self._finished(image)
-            if then is not None:
-                then(True)
-
-        def failed(error: Exception) -> None:
-            editing.end_save(mark, written=False)
-            self._finished(image)
-            self._failed(editing, error, then)
-
-        session.background.run(lambda: document.save(labels, root=root, overwrite=overwrite), done, failed)
+        self._save(_Order(editing, thens=() if then is None else (then,)))
 
     def save_now(self, document: Document) -> bool:
         """Write a mask of the session while the caller waits; return whether it is one.
@@ -120,16 +114,50 @@ class Saving(QObject):
         else:
             show_info("Your strokes are brought to safety again.")
 
+    def _save(self, order: _Order) -> None:
+        image = order.editing.document.image
+        if image in self._running:
+            waiting = self._running[image]
+            self._running[image] = order if waiting is None else order.after(waiting)
+            return
+        self._running[image] = None
+        self._write(order)
+
+    def _write(self, order: _Order) -> None:
+        editing, session = order.editing, self._session
+        document = editing.document
+        for mask in session.masks:
+            if mask.editing is editing:
+                mask.sync()
+        mark = editing.begin_save()
+        labels = document.labels.copy()
+        root = session.root_of(document.image)
+
+        def done(_: None) -> None:
+            editing.end_save(mark, written=True)
+            session.note_saved(editing)
+            self.saved.emit(document.mask_path)
+            self._finished(document.image)
+            order.tell(True)
+
+        def failed(error: Exception) -> None:
+            editing.end_save(mark, written=False)
+            self._finished(document.image)
+            self._failed(order, error)
+
+        session.background.run(lambda: document.save(labels, root=root, overwrite=order.overwrite), done, failed)
+
     def _finished(self, image: Path) -> None:
         again = self._running.pop(image, None)
         if again is not None:
-            again()
+            self._save(again)
 
-    def _failed(self, editing: Editing, error: Exception, then: Callable[[bool], None] | None) -> None:
+    def _failed(self, order: _Order, error: Exception) -> None:
+        editing = order.editing
         if isinstance(error, MaskChangedError):
             answer = ask_overwrite(self._session.viewer.window._qt_window, str(error))
             if answer == "overwrite":
-                self.save(editing, overwrite=True, then=then)
+                self._save(replace(order, overwrite=True))
                 return
             if answer == "reload":
                 self._session.reload(editing.document.image)
@@ -138,8 +166,7 @@ class Saving(QObject):
         else:
             _log.error("unexpected error while saving", exc_info=error)
             show_error(f"{editing.document.mask_path.name} could not be saved: {error}. Your strokes are kept.")
-        if then is not None:
-            then(False)
+        order.tell(False)
 
 
 def names_of(editings: Iterable[Editing]) -> list[str]:
