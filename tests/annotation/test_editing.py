@@ -136,6 +136,34 @@ def test_a_stroke_that_is_not_finished_outlives_an_undo(editing: Editing) -> Non
     assert not editing.document.is_modified
 
 
+def test_a_part_of_a_stroke_that_was_saved_is_not_undone_unnoticed(editing: Editing) -> None:
+    editing.labels[20:23] = 1 - editing.labels[20:23]
+    editing.note_unfinished(WHOLE)
+    save(editing)
+    editing.labels[24] = 1 - editing.labels[24]
+    assert editing.note([WHOLE])
+    assert editing.document.is_modified
+    editing.undo()
+    assert editing.document.is_modified, "the file has the part that was painted when it was saved"
+    np.testing.assert_array_equal(in_journal(editing), editing.labels)
+    save(editing)
+    assert not editing.document.is_modified
+    assert editing.journal.flush()
+    assert not editing.journal.path.exists()
+
+
+def test_a_stroke_that_an_undo_took_back_leaves_no_edits(editing: Editing) -> None:
+    paint(editing, 3)
+    editing.labels[3, 5:9] = 1 - editing.labels[3, 5:9]
+    editing.note_unfinished(WHOLE)
+    editing.undo()
+    assert not editing.note([WHOLE])
+    save(editing)
+    assert not editing.document.is_modified
+    assert editing.journal.flush()
+    assert not editing.journal.path.exists()
+
+
 def test_a_first_mask_that_was_undone_is_no_mask(folder: Path) -> None:
     (folder / "cell00_MASK.tif").unlink()
     document = open_folder(folder).document(folder / "cell00.tif")

@@ -88,8 +88,12 @@ class Document:
 
     def touch(self) -> None:
         """Note that `labels` has been edited."""
+        self.revision = self.new_revision()
+
+    def new_revision(self) -> int:
+        """Return a number that no content has had; it is not the present one unless that is said."""
         self._newest_revision += 1
-        self.revision = self._newest_revision
+        return self._newest_revision
 
     def return_to(self, revision: int) -> None:
         """Note that `labels` are again, to the pixel, as they were at `revision`."""

@@ -58,6 +58,7 @@ class Editing:
             Parts of the whole mask, a slice with start and stop for each axis.
         """
         changes = self._changes(boxes)
+        self._unfinished = False  # also if an undo has taken back what was painted so far
         if changes:
             self._take(changes)
         return bool(changes)
@@ -108,7 +109,9 @@ class Editing:
     def begin_save(self) -> SaveMark:
         """Say that the labels as they are now are going to be written; call `end_save` afterwards in any case."""
         self._saves += 1
-        return SaveMark(self.document.revision, self.journal.mark())
+        # nothing that is undone or done again leads back to a part of a stroke
+        revision = self.document.new_revision() if self._unfinished else self.document.revision
+        return SaveMark(revision, self.journal.mark())
 
     def end_save(self, mark: SaveMark, *, written: bool) -> None:
         """Say whether the labels of `begin_save` are on disk now; then the journal keeps only what came later."""
@@ -155,7 +158,6 @@ class Editing:
             self._known[change.box] = self.labels[change.box]
         self.document.touch()
         self.history.record(changes, self.document.revision)
-        self._unfinished = False
         self._write(changes)
 
     def _write(self, changes: list[Change]) -> None:
