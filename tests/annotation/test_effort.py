@@ -73,9 +73,9 @@ def test_only_the_planes_that_were_predicted_count(root: Path) -> None:
     shown = PredictedMasks(root)
     now = np.zeros((2, 3, 1, 4), np.uint8)
     now[0, 1], now[1, 2] = line("1100"), line("1111")
-    shown.keep("s.tif", line("1100"), "m", 1.0, plane=(0, 1))
+    shown.keep("s.tif", line("1100")[None], "m", 1.0, planes=[(0, 1)])
     one = shown.compare("s.tif", now, BINARY, 2.0)
-    shown.keep("s.tif", line("0011"), "m", 3.0, plane=(1, 2))
+    shown.keep("s.tif", line("0011")[None], "m", 3.0, planes=[(1, 2)])
     both = shown.compare("s.tif", now, BINARY, 4.0)
     assert one is not None
     assert both is not None
@@ -88,10 +88,27 @@ def test_only_the_planes_that_were_predicted_count(root: Path) -> None:
     assert whole.dice == 0.0
 
 
+def test_several_planes_are_kept_at_once(root: Path) -> None:
+    shown = PredictedMasks(root)
+    now = np.stack([line("1100"), line("0000"), line("1111")])
+    shown.keep("s.tif", now[[0, 2]], "m", 1.0, planes=[(0,), (2,)])
+    (path,) = (root / ".attnseg" / "predicted").iterdir()
+    before = path.stat().st_mtime_ns
+    shown.keep("s.tif", now[[2]], "m", 2.0, planes=[(2,)])
+    assert path.stat().st_mtime_ns == before, "it is kept already, with another plane"
+    found = shown.compare("s.tif", now, BINARY, 3.0)
+    shown.keep("s.tif", np.stack([line("1111"), line("0011")]), "m", 4.0, planes=[(1,), (0,)])
+    later = shown.compare("s.tif", now, BINARY, 5.0)
+    assert found is not None
+    assert later is not None
+    assert found.dice == 1.0
+    assert later.dice == pytest.approx(2 * 4 / (10 + 6))
+
+
 def test_another_model_takes_the_place_of_the_one_before(root: Path) -> None:
     shown = PredictedMasks(root)
-    shown.keep("s.tif", line("1100"), "m 1", 1.0, plane=(0,))
-    shown.keep("s.tif", line("1111"), "m 2", 2.0, plane=(1,))
+    shown.keep("s.tif", line("1100")[None], "m 1", 1.0, planes=[(0,)])
+    shown.keep("s.tif", line("1111")[None], "m 2", 2.0, planes=[(1,)])
     now = np.stack([line("0000"), line("1111")])
     found = shown.compare("s.tif", now, BINARY, 3.0)
     assert found is not None

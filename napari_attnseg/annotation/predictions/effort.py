@@ -61,7 +61,9 @@ class PredictedMasks:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def keep(self, image: str, labels: Array, model: str, when: float, *, plane: Index | None = None) -> None:
+    def keep(
+        self, image: str, labels: Array, model: str, when: float, *, planes: Sequence[Index] | None = None
+    ) -> None:
         """Keep what is shown for an image, in place of what another model said of it.
 
         What the same model said before, such as with another threshold or of other planes, is the same prediction: it
@@ -72,26 +74,27 @@ class PredictedMasks:
         image
             The image's name in the folder.
         labels
-            Class ids of the folder, uint8 (y, x) with `plane`, else (stack axes..., y, x).
+            Class ids of the folder, uint8 (plane, y, x) with `planes`, else (stack axes..., y, x).
         model
             The model's key.
         when
             In seconds since 1970.
-        plane
-            Indices along the stack axes; None: all planes.
+        planes
+            Indices along the stack axes of each plane; None: all planes of the image.
 
         Raises
         ------
         SaveError
             It can be kept nowhere.
         """
-        planes = {plane: labels} if plane is not None else {i: labels[i] for i in np.ndindex(*labels.shape[:-2])}
+        indices = np.ndindex(*labels.shape[:-2])
+        shown = {i: labels[i] for i in indices} if planes is None else dict(zip(planes, labels, strict=True))
         kept = self._kept(image)
         if kept is not None and kept.model == model:
-            planes, when = kept.planes | planes, kept.when
-            if all(index in kept.planes and np.array_equal(kept.planes[index], planes[index]) for index in planes):
+            if all(index in kept.planes and np.array_equal(kept.planes[index], shown[index]) for index in shown):
                 return
-        write_kept(self._place() / FOLDER, Kept(image, model, when, planes))
+            shown, when = kept.planes | shown, kept.when
+        write_kept(self._place() / FOLDER, Kept(image, model, when, shown))
 
     def compare(self, image: str, labels: Array, names: Sequence[str], when: float) -> Correction | None:
         """Compare what was predicted for an image with what the mask is now.

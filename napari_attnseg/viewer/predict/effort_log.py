@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_attnseg.annotation.predictions.effort import Correction, PredictedMasks, corrections
@@ -46,13 +47,11 @@ class EffortLog(QObject):
         if found.model != self._learning.training.models.in_use:
             return
         name, now = folder.name(found.image), time.time()
-        labels = {plane: found.labels[plane].copy() for plane in found.planes}
-        shown: PredictedImage = found
+        planes, model = sorted(found.planes), found.model
+        labels = np.stack([found.labels[plane] for plane in planes])
 
         def work() -> None:
-            key = model_key(shown.model)
-            for plane, values in labels.items():
-                predicted.keep(name, values, key, now, plane=plane or None)
+            predicted.keep(name, labels, model_key(model), now, planes=planes)
 
         self._session.background.run(work, lambda _: None, self._failed)
 
