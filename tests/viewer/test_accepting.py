@@ -122,4 +122,7 @@ def test_accept_and_next_saves_and_predicts_the_next_image(docks: Docks, qtbot: 
     until(qtbot, lambda: (folder / "disc02_MASK.tif").exists() and not docks.session.saving.is_busy)
     qtbot.wait(100)
     assert docks.session.shown == folder / "disc02.tif", "it is the last one"
+    effort = docks.session.learning.effort
+    until(qtbot, lambda: [item.image for item in effort.corrections] == ["disc00.tif", "disc01.tif", "disc02.tif"])
+    assert [item.dice for item in effort.corrections] == [1.0, 1.0, 1.0]
     assert not docks.session.unsaved

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.annotation.masks.recovery import find_recoverable
+from napari_attnseg.annotation.predictions.effort import PredictedMasks, corrections
 from napari_attnseg.errors import SaveError
 from napari_attnseg.viewer import questions
 from napari_attnseg.viewer.annotate.dock import AnnotateDock
@@ -104,6 +105,10 @@ def test_save_writes_all_masks_and_closes(
 ) -> None:
     folder = make_folder(3)
     opened(dock, qtbot, folder)
+    shown, nothing = PredictedMasks(folder), np.zeros((48, 40), np.uint8)
+    for number in range(2):
+        shown.keep(f"cell0{number}.tif", nothing, "model", 1.0)
+    assert dock.session.learning.effort.corrections == []
     paint(dock, qtbot)
     first = labels(dock).copy()
     dock.images.step(1)
@@ -116,6 +121,8 @@ def test_save_writes_all_masks_and_closes(
     np.testing.assert_array_equal(tifffile.imread(folder / "cell00_MASK.tif") > 0, first > 0)
     np.testing.assert_array_equal(tifffile.imread(folder / "cell01_MASK.tif") > 0, second > 0)
     assert _journals(data_folder) == []
+    noted = corrections(folder)
+    assert sorted(item.image for item in noted) == ["cell00.tif", "cell01.tif"], "the one on no layer too"
 
 
 def test_close_without_saving_keeps_the_journal(

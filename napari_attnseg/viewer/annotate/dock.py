@@ -136,7 +136,7 @@ class AnnotateDock(QWidget):
         session.convention_changed.connect(self._show_classes)
         session.shared_with.connect(self._tell_shared)
         session.loading.connect(self._on_loading)
-        session.saving.saved.connect(lambda path: self.saves.noteSaved(path.name))
+        session.saving.saved.connect(lambda document, _: self.saves.noteSaved(document.mask_path.name))
         session.saving.problem_changed.connect(lambda sentence: self.banner.tell("journal", sentence))
         session.viewer.layers.selection.events.active.connect(self._on_active)
         self._slow = QTimer(self)

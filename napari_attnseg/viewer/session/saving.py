@@ -43,8 +43,8 @@ class _Order:
 class Saving(QObject):
     """Saves masks of a session, one write at a time for each of them."""
 
-    saved = Signal(object)
-    """A mask has been written; its path."""
+    saved = Signal(object, object)
+    """A mask has been written, on a layer or not: its Document, and the labels that were written."""
     problem_changed = Signal(str)
     """Why strokes cannot be brought to safety just now, a sentence; '' when all is well."""
 
@@ -79,13 +79,14 @@ class Saving(QObject):
             return False
         found.sync()
         editing, written = found.editing, False
-        mark = editing.begin_save()
+        mark, labels = editing.begin_save(), document.labels.copy()
         try:
-            document.save(root=self._session.root_of(document.image))
+            document.save(labels, root=self._session.root_of(document.image))
             written = True
         finally:
             editing.end_save(mark, written=written)
         self._session.note_saved(editing)
+        self.saved.emit(document, labels)
         return True
 
     def save_all(self, then: Callable[[bool], None] | None = None) -> None:
@@ -136,7 +137,7 @@ class Saving(QObject):
         def done(_: None) -> None:
             editing.end_save(mark, written=True)
             session.note_saved(editing)
-            self.saved.emit(document.mask_path)
+            self.saved.emit(document, labels)
             self._finished(document.image)
             order.tell(True)
 
