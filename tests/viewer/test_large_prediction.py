@@ -331,7 +331,7 @@ def test_bad_images_and_disks_are_one_sentence(
     until(qtbot, lambda: dock.large.predicting.is_active)
     state, _ = finished(docks, qtbot)
     assert state in ("finished", "")
-    assert "rows 0 to 255 and columns 512 to 759 cannot be decoded" in sentence(docks)
+    until(qtbot, lambda: "rows 0 to 255 and columns 512 to 759 cannot be decoded" in sentence(docks))
     found = shown(docks)
     assert found.is_complete
     assert not found.region((), slice(0, 256), slice(512, 760))[1].any()
