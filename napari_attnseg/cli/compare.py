@@ -11,6 +11,7 @@ from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, gi
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.errors import RunFolderError, SettingsError, Stopped
 from napari_attnseg.settings import LossName, ModelName, RunSettings, settings_from
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.comparison.asked import Asked
@@ -163,7 +164,7 @@ def _summary(record: Record) -> str:
     names = ", ".join(variant.name for variant in asked.variants)
     what = f"{asked.folds} folds" if asked.folds else f"{len(train)} images to learn from, {len(held_out)} held out"
     count = len(asked.runs)
-    return f"Compare {names}: {count} training{'s' * (count != 1)}, {what}."
+    return f"Compare {names}: {counted(count, 'training')}, {what}."
 
 
 def _report(folder: ComparisonFolder, record: Record) -> None:

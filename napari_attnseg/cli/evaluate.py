@@ -16,6 +16,7 @@ from napari_attnseg.data.pairs import extension_of
 from napari_attnseg.errors import RunFolderError, SaveError, Stopped
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.comparison.side_by_side import Evaluated, Score
@@ -126,7 +127,7 @@ def _write(options: argparse.Namespace, found: Sequence[Evaluated]) -> None:
 def _print_one(found: Evaluation) -> None:
     from napari_attnseg.training.evaluation import table
 
-    print(f"{len(found.images)} image{'s' * (len(found.images) != 1)}   mean   all pixels")
+    print(f"{counted(len(found.images), 'image')}   mean   all pixels")
     for name, mean, pooled in table(found):
         print(f"  {name:<10} {mean}   {pooled}")
     if len(found.class_names) > 2:
@@ -142,7 +143,7 @@ def _print_side_by_side(found: Sequence[Evaluated]) -> None:
     names = [name for name, _, _ in tables[0]]
     classes = found[0].evaluation.class_names
     count = len(found[0].evaluation.images)
-    rows = [(f"{count} image{'s' * (count != 1)}, mean", [one.label for one in found])]
+    rows = [(f"{counted(count, 'image')}, mean", [one.label for one in found])]
     rows += [(f"  {name}", [each[number][1] for each in tables]) for number, name in enumerate(names)]
     rows.append(("all pixels", []))
     rows += [(f"  {name}", [each[number][2] for each in tables]) for number, name in enumerate(names)]

@@ -9,6 +9,7 @@ import numpy as np
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.split import groups_of
 from napari_attnseg.errors import DataError
+from napari_attnseg.wording import counted
 
 Split = tuple[tuple[Pair, ...], tuple[Pair, ...]]
 """What is trained on, and what is held out."""
@@ -42,8 +43,8 @@ def fold_pairs(pairs: Sequence[Pair], folds: int, group_pattern: str | None = No
     """
     groups = groups_of(pairs, group_pattern)
     if len(groups) < folds:
-        found = f"{len(pairs)} image{'s' * (len(pairs) != 1)} with masks"
-        grouped = f" in {len(groups)} group{'s' * (len(groups) != 1)}" if group_pattern else ""
+        found = f"{counted(len(pairs), 'image')} with masks"
+        grouped = f" in {counted(len(groups), 'group')}" if group_pattern else ""
         raise DataError(
             f"{found}{grouped} cannot be shared out into {folds} folds, of which each needs "
             f"{'a group' if group_pattern else 'an image'} of its own; ask for fewer folds or annotate more images."

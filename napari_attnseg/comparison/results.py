@@ -112,8 +112,8 @@ class ComparedModel:
     recipe: str = ""
 
     def mean(self, score: str) -> Spread:
-        """Return one of the five scores: its mean over the images of a run, spread over the runs."""
-        found = spread_of(getattr(run.evaluation.mean, score) for run in self.runs)
+        """Return one of the five scores: its mean over the images of a repeat, spread over the repeats."""
+        found = spread_of(getattr(one.mean, score) for one in self.repeats)
         assert found is not None  # a compared model has a run, and a run an image
         return found
 

@@ -19,6 +19,7 @@ from napari_attnseg.comparison.scoring import is_scored, score_run
 from napari_attnseg.errors import AttnSegError, Stopped
 from napari_attnseg.events import Cancelled, Event, EventHandler, Failed, Finished, Progress, event_from_json
 from napari_attnseg.training.run_folder import RunFolder
+from napari_attnseg.wording import counted
 
 _SECONDS_BETWEEN_POLLS = 0.1
 _TRAINED = 0.97
@@ -155,4 +156,4 @@ def _ended(path: Path, failure: str | None) -> str:
     best = max((row["val_score"] for row in rows if "val_score" in row), default=None)
     score = "" if best is None else f"score on the held-out images {best:.3f}, "
     minutes = rows[-1]["minutes"] if rows else 0.0
-    return f"{score}{len(rows)} epoch{'s' * (len(rows) != 1)}, {minutes:.1f} min"
+    return f"{score}{counted(len(rows), 'epoch')}, {minutes:.1f} min"

@@ -9,10 +9,11 @@ from napari_attnseg.data.classes import find_classes
 from napari_attnseg.data.convention import MaskConvention, decide_convention, values_text
 from napari_attnseg.data.loading import network_channels
 from napari_attnseg.data.pairs import PairListing, mask_path, require_annotated
-from napari_attnseg.data.report import Seen, counted, names_text
+from napari_attnseg.data.report import Seen, names_text
 from napari_attnseg.data.split import groups_of
 from napari_attnseg.errors import DataError
 from napari_attnseg.settings import DataSettings
+from napari_attnseg.wording import counted
 
 
 def check_names(listing: PairListing, seen: Seen) -> None:

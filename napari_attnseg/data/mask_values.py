@@ -103,11 +103,17 @@ def read_labels(path: Path, image: ImageInfo | None = None) -> tuple[Array, Imag
     labels = _whole_numbers(labels, path)
     if image is None:
         return labels, info
-    if set(info.stack_axes) == set(image.stack_axes) == set("TZ") and info.stack_axes != image.stack_axes:
-        labels = labels.reshape((*info.stack_shape, *labels.shape[1:])).swapaxes(0, 1)
-        labels = np.ascontiguousarray(labels).reshape((-1, *labels.shape[2:]))
+    order = order_of_planes(info, image.stack_axes)
+    labels = labels if order is None else labels[order]
     require_shape(path, labels.shape, image)
     return labels, info
+
+
+def order_of_planes(info: ImageInfo, stack_axes: str) -> Array | None:
+    """Return the numbers of a file's planes in the order of other stack axes; None where that is the same."""
+    if set(info.stack_axes) == set(stack_axes) == set("TZ") and info.stack_axes != stack_axes:
+        return np.arange(info.n_planes).reshape(info.stack_shape).T.ravel()
+    return None
 
 
 def require_shape(path: Path, shape: tuple[int, ...], image: ImageInfo) -> None:

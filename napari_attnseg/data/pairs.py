@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_attnseg.errors import DataError
+from napari_attnseg.wording import counted
 
 TIFF_EXTENSIONS = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
 PREDICTION, PROBABILITY, ATTENTION, OBJECTS = "_PRED", "_PROB", "_ATTN", "_OBJECTS"
@@ -139,13 +140,13 @@ def require_annotated(listing: PairListing) -> tuple[Pair, ...]:
         example = listing.unpaired_masks[0]
         expected = stem_of(example)[: -len(suffix)] + extension_of(example)
         raise DataError(
-            f"{source} has {_count(len(listing.unpaired_masks), 'mask')} but no image; "
+            f"{source} has {counted(len(listing.unpaired_masks), 'mask')} but no image; "
             f"{example.name} belongs to an image {expected} in the same folder."
         )
     image = listing.pairs[0].image
-    others = f", and {_count(len(listing.unpaired_masks), 'mask')} of other names" if listing.unpaired_masks else ""
+    others = f", and {counted(len(listing.unpaired_masks), 'mask')} of other names" if listing.unpaired_masks else ""
     raise DataError(
-        f"No image in {source} has a mask: found {_count(len(listing.pairs), 'image')}{others}. "
+        f"No image in {source} has a mask: found {counted(len(listing.pairs), 'image')}{others}. "
         f"The mask of {image.name} is expected in {mask_path(image, suffix).name}, in the same folder."
     )
 
@@ -237,7 +238,3 @@ def _conflicts(
 
 def _names(paths: list[Path]) -> str:
     return " and ".join(path.name for path in paths)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -11,6 +11,7 @@ from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.mask_values import MaskValues
 from napari_attnseg.data.pairs import PairListing
+from napari_attnseg.wording import counted
 
 Severity = Literal["error", "warning", "note"]
 MOST_NAMED = 4
@@ -88,11 +89,6 @@ def summarise(listing: PairListing, seen: Seen, convention: MaskConvention | Non
     if seen.masks:
         lines.append(f"Masks: {_masks_text(list(seen.masks.values()), convention)}.")
     return tuple(lines)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return such as '1 mask' or '3 masks'."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def names_text(paths: Iterable[Path]) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.data.atomic import write_bytes
-from napari_attnseg.objects.geometry import MILLIMETRES, Geometry
+from napari_attnseg.data.spacing import MILLIMETRES
+from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.settings import Reach
 
 _MOST_WHOLE = 1e15  # what is larger is no count, and floats do not tell it from its neighbours

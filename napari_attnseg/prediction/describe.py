@@ -13,6 +13,7 @@ import torch
 from napari_attnseg.models.device import Compute, choose_compute
 from napari_attnseg.models.unet import build_model
 from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, DeviceName, ModelSettings, TrainingSettings
+from napari_attnseg.wording import counted
 
 _TRIED = 4  # patches in the passes that are timed
 _LONG_ENOUGH = 0.4  # seconds after which no further pass is begun
@@ -44,7 +45,7 @@ def describe_device(asked: DeviceName = "auto") -> DeviceDescription:
         words = f"GPU {properties.name}, {memory / 2**30:.0f} GB"
     else:
         memory = int(psutil.virtual_memory().total)
-        words = "Apple GPU" if kind == "mps" else f"CPU, {threads} thread{'s' * (threads > 1)}, {_why_cpu(asked)}"
+        words = "Apple GPU" if kind == "mps" else f"CPU, {counted(threads, 'thread')}, {_why_cpu(asked)}"
     details = {
         "memory": memory,
         "threads": threads,

@@ -22,6 +22,7 @@ from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.split import Roles
 from napari_attnseg.errors import DataError, RunFolderError, SettingsError
 from napari_attnseg.settings import RunSettings, option_name, settings_from
+from napari_attnseg.wording import counted
 
 FORMAT_VERSION = 1
 
@@ -56,7 +57,7 @@ class Plan:
         start = f", starting from {self.init.name}" if self.init else ""
         focus = f" ({len(self.focus)} of them above all)" if self.focus else ""
         return (
-            f"Learn {classes} from {count} image{'s' * (count != 1)}{focus}, {held or 'none'} held out, "
+            f"Learn {classes} from {counted(count, 'image')}{focus}, {held or 'none'} held out, "
             f"with {self.settings.model.name} ({' '.join(map(str, self.settings.model.levels))}){start}"
         )
 

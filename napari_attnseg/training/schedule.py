@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from napari_attnseg.settings import TrainingSettings
+from napari_attnseg.wording import counted
 
 SMALLEST_FACTOR = 0.01
 """Of the highest rate, at the begin of the warm-up and at the end of the cosine."""
@@ -69,7 +70,7 @@ def lowered_at(plateau: Plateau, settings: TrainingSettings, row: Mapping[str, f
     if not plateau.see(figure, settings):
         return None
     epochs, rate = settings.plateau_patience, _lowered(settings, plateau.factor)
-    return f"No better {name} for {epochs} epoch{'s' * (epochs != 1)}: the learning rate is {rate:.2g} now."
+    return f"No better {name} for {counted(epochs, 'epoch')}: the learning rate is {rate:.2g} now."
 
 
 def learning_rate(settings: TrainingSettings, progress: float, plateau: Plateau) -> float:

@@ -15,6 +15,7 @@ from napari_attnseg.data.loading import network_channels
 from napari_attnseg.errors import ModelFileError
 from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.models.starter_models import is_starter
+from napari_attnseg.wording import counted
 
 HERE, RECENT, BUILT_IN = "Trained here", "Recent", "Built in"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -111,7 +112,7 @@ def mismatch_of(card: ModelCard, images: Iterable[ImageInfo], convention: MaskCo
         if found != expected:
             also = " or grey" if card.data.channels == "rgb" else ""
             wanted = f"RGB{also} images" if expected == 3 else f"images of {expected} channels"
-            return f"It was made for {wanted}, and {info.path.name} has {found} channel{'s' * (found != 1)}."
+            return f"It was made for {wanted}, and {info.path.name} has {counted(found, 'channel')}."
     known, names = card.class_names[1:], convention.class_names[1:]
     if len(known) != len(names):
         return f"It finds {', '.join(known)} alone, and the masks here have {', '.join(names)}."
@@ -157,7 +158,7 @@ def _figures(card: ModelCard) -> list[str]:
     score = card.scores.get("f1")
     figures = ["not measured" if score is None else f"F1 {score:.2f}"]
     if card.images is not None:
-        figures.append(f"{card.images} image{'s' * (card.images != 1)}")
+        figures.append(counted(card.images, "image"))
     return figures
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from napari_attnseg.data.importers.item import Item, LeftOut, Loaded, Output, Plan
 from napari_attnseg.data.importers.listing import PICTURES, child, natural, require_folder, visible, wrong_layout
 from napari_attnseg.data.importers.pictures import read_picture, read_values, require_size_of
-from napari_attnseg.data.report import counted
 from napari_attnseg.errors import DataError
+from napari_attnseg.wording import counted
 
 Array = np.ndarray[Any, Any]
 Masks = Literal["binary", "instances"]

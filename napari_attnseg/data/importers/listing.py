@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from napari_attnseg.data.report import counted
 from napari_attnseg.errors import DataError
+from napari_attnseg.wording import counted
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFFS = (".ome.tiff", ".ome.tif", ".tiff", ".tif")

@@ -56,9 +56,9 @@ class EffortLog(QObject):
             return
         name, now = folder.name(found.image), time.time()
         planes, model = sorted(found.planes), found.model
-        labels = np.stack([found.labels[plane] for plane in planes])
 
         def work() -> None:
+            labels = np.stack([found.labels[plane] for plane in planes])
             predicted.keep(name, labels, model_key(model), now, planes=planes)
 
         self._background.run(work, lambda _: None, self._failed)

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import extension_of
 from napari_attnseg.data.report import Finding, Severity
+from napari_attnseg.wording import counted
 
 FOLD_FROM = 4
 """So many findings of one kind become one line."""
@@ -51,7 +52,7 @@ def count_text(findings: Sequence[Finding]) -> str:
     for severity, noun in _NOUNS.items():
         number = sum(finding.severity == severity for finding in findings)
         if number:
-            parts.append(f"{number} {noun}{'' if number == 1 else 's'}")
+            parts.append(counted(number, noun))
     return ", ".join(parts) or "Nothing to report in this folder"
 
 

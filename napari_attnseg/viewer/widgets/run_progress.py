@@ -50,10 +50,11 @@ class RunProgress(QWidget):
         return self._state
 
     def setState(self, state: RunState, sentence: str = "") -> None:
-        """Say what the run does, and in a sentence how it ended; what is known of an earlier run goes at 'starting'."""
-        if state == "starting":
+        """Say what the run does, and how it ended; at 'idle' and 'starting' what is known of an earlier run goes."""
+        if state in ("idle", "starting"):
             self._figures = ""
             self._notices.clear()
+        if state == "starting":
             self.bar.setRange(0, 0)  # moves to and fro
         self._state = state
         self._sentence = sentence

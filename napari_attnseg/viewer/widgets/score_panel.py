@@ -9,6 +9,8 @@ from html import escape
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_attnseg.wording import counted
+
 NO_SCORE = "No model has been scored yet: train one, with some images held out."
 _COLUMNS = {
     "f1": ("F1", "F1, which is Dice: overlap of prediction and mask, 1 is perfect."),
@@ -117,7 +119,7 @@ def change_text(change: ScoreChange) -> str:
     """Say in a sentence what the model scores, and whether that is better than before."""
     if change.now is None:
         return NO_SCORE
-    images = f"{change.held_out} held-out image{'' if change.held_out == 1 else 's'}"
+    images = counted(change.held_out, "held-out image")
     if change.was is None:
         return f"{change.name} {change.now:.2f} on {images}"
     difference = change.now - change.was

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from napari_attnseg.annotation.predictions.large_files import OUTPUT, Found, LargeWork, in_words
 from napari_attnseg.data.pairs import PREDICTION
+from napari_attnseg.prediction.disk import gigabytes
 from napari_attnseg.prediction.from_card import layouts_of
-from napari_attnseg.prediction.working_store import gigabytes, read_progress
+from napari_attnseg.prediction.working_store import read_progress
 
 
 def about(work: LargeWork, found: Found) -> str:
