@@ -24,6 +24,7 @@ from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.evaluation import Evaluation
 from napari_attnseg.training.scoring import evaluation_convention
+from napari_attnseg.wording import counted
 
 Score = Callable[[Path, Sequence[Pair], MaskConvention, EventHandler, Callable[[], bool]], Evaluation]
 """What scores a model file on annotated images, telling how far it is and asking whether to stop."""
@@ -85,7 +86,7 @@ def evaluate_models(
             predictor = Predictor(path, settings)
             pairs = require_annotated(find_pairs(data, mask_suffix or predictor.data.mask_suffix))
             groups_of(pairs, group_pattern)
-            found.append(_evaluated(predictor, path, label, pairs, tell, should_stop, score))
+            found.append(_evaluated(predictor, path, label, pairs, data, tell, should_stop, score))
         except AttnSegError as error:
             raise type(error)(f"{label}: {error}" if len(models) > 1 else str(error)) from error
     return found
@@ -144,7 +145,7 @@ def story_of_models(found: Sequence[Evaluated], data: Path, command: str) -> Sto
         title=f"Evaluation of {listed(labels) if len(labels) == 1 else f'{len(labels)} models'}",
         when=f"Made {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         paragraphs=(
-            f"{len(found)} {verb} applied to the {count} image{'s' * (count != 1)} with masks in "
+            f"{len(found)} {verb} applied to the {counted(count, 'image')} with masks in "
             f"{data.resolve().name} and compared with the masks: {listed(labels)}.",
             *_seen(found),
         ),
@@ -163,11 +164,12 @@ def _evaluated(
     path: Path,
     label: str,
     pairs: tuple[Pair, ...],
+    data: Path,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
     score: Score | None,
 ) -> Evaluated:
-    convention = evaluation_convention(predictor, pairs)
+    convention = evaluation_convention(predictor, pairs, data)
     if score is not None:
         found = score(path, pairs, convention, on_event, should_stop)
     else:

@@ -140,7 +140,7 @@ def test_the_tables_hold_what_the_runs_scored(comparison: Path) -> None:
         values = [float(one["F1"]) for one in each if one["Model"] == row["Model"]]
         assert float(row["F1 mean"]) == pytest.approx(np.mean(values), abs=1e-6)
         assert float(row["F1 sd"]) == pytest.approx(np.std(values, ddof=1), abs=1e-6)
-        assert (row["Runs"], row["Images"]) == ("2", "1")
+        assert (row["Repeats"], row["Images"]) == ("2", "1")
         assert int(row["Parameters"]) > 1000
         assert float(row["Images per second"]) > 0
         assert float(row["Peak memory (MB)"]) > 10
@@ -231,6 +231,8 @@ def test_models_of_a_comparison_are_evaluated_side_by_side(
     assert "How the models learnt" not in page.headings
     assert "learnt from 4 of these 5 images" in page.text
     assert (files[2] / "tests.csv").exists()
+    for name in ("scores.csv", "summary.csv"):
+        assert {row["Model"] for row in rows_of(files[2] / name)} == set(labels)
     alone = tmp_path / "one.json"
     assert main(["evaluate", str(models[1]), str(data), "--json", str(alone), "--report", str(files[2])]) == 0
     assert json.loads(alone.read_text())["mean"] == found[1]["mean"]

@@ -12,7 +12,7 @@ from scipy import stats
 
 from napari_attnseg.comparison.report.story import outcome
 from napari_attnseg.comparison.results import ComparedModel, Results, ScoredImage, ScoredRun
-from napari_attnseg.comparison.statistics import holm, median_interval, paired_tests, wilcoxon_p
+from napari_attnseg.comparison.statistics import holm, paired_tests, pseudo_median, wilcoxon_p
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.training.evaluation import ImageScore
 
@@ -74,14 +74,81 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_the_interval_holds_the_median_and_narrows_with_n() -> None:
-    values = np.random.default_rng(1).normal(1, 1, 400)
-    low, high = median_interval(values)
-    few_low, few_high = median_interval(values[:20])
-    assert low < np.median(values) < high
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 7, 12, 49, 50, 51, 200])
+def test_the_typical_difference_is_the_median_of_the_means_of_all_pairs(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.2, 1, n)
+    means = np.sort([(values[i] + values[j]) / 2 for i in range(n) for j in range(i, n)])
+    typical, low, high = pseudo_median(values)
+    assert typical == pytest.approx(np.median(means))
+    assert min(abs(means - low)) < 1e-9
+    assert min(abs(means - high)) < 1e-9
+    assert pseudo_median(np.concatenate([values, np.zeros(3 * n)])) == (typical, low, high)
+
+
+@pytest.mark.parametrize("n", [6, 7, 8, 9, 15, 30, 50, 80])
+def test_the_interval_leaves_0_out_where_the_test_shows_a_difference(n: int) -> None:
+    rng = np.random.default_rng(n)
+    shown = 0
+    for shift in np.linspace(-1, 1, 60):
+        values = rng.normal(shift, 1, n)
+        _, low, high = pseudo_median(values)
+        assert (low > 0 or high < 0) == (wilcoxon_p(values) <= 0.05)
+        shown += low > 0 or high < 0
+    assert 0 < shown < 60
+
+
+def test_the_interval_of_equal_and_of_no_differences() -> None:
+    assert pseudo_median(np.full(9, 0.25)) == pytest.approx((0.25, 0.25, 0.25))
+    assert pseudo_median(np.zeros(4)) == (0, 0, 0)
+    values = np.random.default_rng(1).normal(1, 1, 4000)
+    _, low, high = pseudo_median(values)
+    _, few_low, few_high = pseudo_median(values[:20])
+    assert low < 1 < high
     assert high - low < few_high - few_low
-    assert median_interval(np.full(5, 0.25)) == (0.25, 0.25)
-    assert median_interval(values) == (low, high)
+
+
+def test_ties_do_not_turn_the_winner_round() -> None:
+    names = [f"i{number}" for number in range(60)]
+    equal = dict.fromkeys(names, 50)
+    first = model("a", equal | {name: 55 + number for number, name in enumerate(names[:20])})
+    (test,) = paired_tests(results(first, model("b", equal)))
+    assert (test.n, test.n_different, test.winner) == (60, 20, "a")
+    assert test.low > 0
+    (test,) = paired_tests(results(model("b", equal), first))
+    assert (test.winner, test.verdict) == ("a", "a scores higher")
+    text = " ".join(outcome(results(first, model("b", equal)), [test]))
+    assert "over the 20 of 60 images where they differ" in text
+
+
+def test_a_few_large_gains_against_many_small_losses() -> None:
+    names = [f"i{number}" for number in range(134)]
+    first = {name: 50 if number < 70 else 80 for number, name in enumerate(names)}
+    second = {name: 51 if number < 70 else 50 for number, name in enumerate(names)}
+    (test,) = paired_tests(results(model("a", first), model("b", second)))
+    assert test.winner == "a"  # most images are for b, and the ranks for a
+
+
+def test_a_mean_that_a_single_image_decides_is_not_called_a_win() -> None:
+    names = [f"i{number}" for number in range(12)]
+    first = dict.fromkeys(names, 50) | {"i0": 100}
+    second = dict.fromkeys(names, 52) | {"i0": 0}
+    models = results(model("a", first), model("b", second))
+    (test,) = paired_tests(models)
+    assert test.winner == "b"
+    text = " ".join(outcome(models, [test]))
+    assert "a has the highest mean F1" in text
+    assert "The mean of a is higher, but compared image by image b scores higher" in text
+
+
+def test_what_holm_lets_through_is_no_longer_too_few() -> None:
+    names = [f"i{number}" for number in range(30)]
+    base = dict.fromkeys(names, 50)
+    models = [model("a", base), model("b", base | dict.fromkeys(names[:6], 60)), model("c", dict.fromkeys(names, 90))]
+    tests = {(one.first, one.second): one for one in paired_tests(results(*models))}
+    six = tests["a", "b"]
+    assert six.smallest_p > 0.05
+    assert six.p_adjusted == pytest.approx(2 / 2**6)
+    assert six.verdict == "b scores higher"
 
 
 def test_seeds_are_averaged_before_images_are_paired() -> None:
@@ -91,8 +158,9 @@ def test_seeds_are_averaged_before_images_are_paired() -> None:
     (test,) = paired_tests(results(first, second))
     assert (test.n, test.n_different) == (7, 7)
     assert test.p == pytest.approx(2 / 2**7)  # all seven agree: one pattern of 128, and its mirror
-    f1 = {hits: 2 * hits / (100 + hits) for hits in (20, 40, 53, 100)}
-    assert test.median == pytest.approx((f1[100] + f1[53]) / 2 - (f1[20] + f1[40]) / 2)
+    f1 = {hits: 2 * hits / (100 + hits) for hits in (20, 40, *range(50, 57), 100)}
+    apart = [(f1[100] + f1[50 + number]) / 2 - (f1[20] + f1[40]) / 2 for number in range(7)]
+    assert test.typical == pytest.approx(np.median([(a + b) / 2 for i, a in enumerate(apart) for b in apart[i:]]))
     assert test.verdict == "a scores higher"
 
 
@@ -118,6 +186,30 @@ def test_three_models_make_three_tests_on_the_images_that_all_share() -> None:
     assert [one.p_adjusted for one in tests] == pytest.approx(holm([one.p for one in tests]))
     apart = [model("a", {"x": 10}), model("b", {"y": 10})]
     assert paired_tests(results(*apart)) == []
+
+
+def folds(label: str, *runs: tuple[int, int, dict[str, int]]) -> ComparedModel:
+    """Return a model of which each training has a seed and a fold."""
+    made = model(label, *(hits for _, _, hits in runs)).runs
+    named = zip(made, runs, strict=True)
+    return ComparedModel(label, tuple(replace(run, seed=seed, fold=fold) for run, (seed, fold, _) in named))
+
+
+def test_folds_are_no_repeats() -> None:
+    found = folds("a", (0, 0, {"x": 100, "y": 100, "z": 100}), (0, 1, {"v": 60}))
+    assert found.mean("f1").mean == pytest.approx((3 + 0.75) / 4), "each image counts once"
+    assert found.mean("f1").deviation is None
+    other = folds("b", (0, 0, {"x": 90, "y": 90, "z": 90}), (0, 1, {"v": 60}))
+    text = " ".join(outcome(results(found, other), paired_tests(results(found, other))))
+    assert "varies" not in text
+    twice = folds("a", (0, 0, {"x": 100}), (0, 1, {"v": 60}), (1, 0, {"x": 60}), (1, 1, {"v": 60}))
+    assert twice.mean("f1").mean == pytest.approx((0.875 + 0.75) / 2)
+    assert twice.mean("f1").count == 2
+
+
+def test_models_with_scores_of_other_images_are_told() -> None:
+    found = results(model("a", {"x": 100, "y": 90}), model("b", {"x": 80}))
+    assert "Not all were scored on the same images (a 2 and b 1)" in " ".join(outcome(found, paired_tests(found)))
 
 
 def test_means_and_deviations_by_hand() -> None:

@@ -26,15 +26,15 @@ def write_summary(path: Path, results: Results) -> None:
     """
     classes = results.class_names[1:]
     figures = [*(name.capitalize() for name in SCORE_NAMES), *(f"Dice {name}" for name in classes), "Last epoch"]
-    header = ["Model", "Loss", "Recipe", "Runs", "Images", *(f"{name} {what}" for name in figures for what in _WHAT)]
+    header = ["Model", "Loss", "Recipe", "Repeats", "Images", *(f"{name} {what}" for name in figures for what in _WHAT)]
     rows = [[*header, "Parameters", "Minutes", "Images per second", "Peak memory (MB)"]]
     for model in results.models:
         spreads = [model.mean(name) for name in SCORE_NAMES]
         spreads += [model.dice(number) for number in range(1, len(results.class_names))]
         last = spread_of(run.last_score for run in model.runs)
         values = [text for one in (*spreads, last) for text in _mean_sd(one)]
-        named = [model.model or model.label, model.loss, model.recipe]
-        rows.append([*named, str(len(model.runs)), str(len(model.image_scores)), *values, *_cost(model)])
+        named = [_name(model), model.loss, model.recipe]
+        rows.append([*named, str(len(model.repeats)), str(len(model.image_scores)), *values, *_cost(model)])
     _write(path, rows)
 
 
@@ -51,7 +51,7 @@ def write_scores(path: Path, results: Results) -> None:
     rows = [[*header, *(name.capitalize() for name in SCORE_NAMES), *dice]]
     for model in results.models:
         for run in model.runs:
-            named = [model.model or model.label, model.loss, model.recipe, *_fold_and_seed(run)]
+            named = [_name(model), model.loss, model.recipe, *_fold_and_seed(run)]
             for image in run.images:
                 values = [*image.result.scores.as_dict().values(), *image_dice(image)]
                 group = image.group.removeprefix("group ").replace("\0", " ") if results.is_grouped else ""
@@ -67,16 +67,21 @@ def write_tests(path: Path, tests: Sequence[PairedTest]) -> None:
     SaveError
         The file cannot be written.
     """
-    header = ["First", "Second", "n", "n that differ", "Median difference", "95% low", "95% high", "p", "p (Holm)"]
+    header = ["First", "Second", "n", "n that differ", "Typical difference", "95% low", "95% high", "p", "p (Holm)"]
     rows: list[list[Any]] = [[*header, "Verdict"]]
     for test in tests:
-        figures = [test.median, test.low, test.high, test.p, test.p_adjusted]
+        figures = [test.typical, test.low, test.high, test.p, test.p_adjusted]
         named = [test.first, test.second, test.n, test.n_different]
         rows.append([*named, *(f"{value:.6g}" for value in figures), test.verdict])
     _write(path, rows)
 
 
 _WHAT = ("mean", "sd")
+
+
+def _name(model: ComparedModel) -> str:
+    """Return the network's name, which loss and recipe tell apart; models that came as files have a label instead."""
+    return model.model if model.loss else model.label
 
 
 def _mean_sd(spread: Spread | None) -> tuple[str, str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from napari_attnseg.comparison.asked import Asked
 from napari_attnseg.comparison.record import Record
 from napari_attnseg.comparison.results import ComparedModel, Results, ranked
-from napari_attnseg.comparison.statistics import LEVEL, PairedTest
+from napari_attnseg.comparison.statistics import PairedTest
+from napari_attnseg.models.presets import PRESETS
+from napari_attnseg.wording import counted
 
 Facts = tuple[tuple[str, str], ...]
-_FEW_RUNS = 3
+_FEW_REPEATS = 3
 _MOST_IN_TITLE = 3
 
 
@@ -44,8 +47,8 @@ def story_of(record: Record, results: Results) -> Story:
 def outcome(results: Results, tests: Sequence[PairedTest]) -> list[str]:
     """Say what came out: the order of the models, and how sure that is."""
     best, *others = ranked(results.models)
-    runs = len(best.runs)
-    over = f" (mean and standard deviation over {runs} trainings)" if runs > 1 else ""
+    repeats = len(best.repeats)
+    over = f" (mean and standard deviation over {repeats} {_trainings(best)})" if repeats > 1 else ""
     scores = [f"{model.label} {model.mean('f1').text()}" for model in others]
     sentences = [f"{best.label} has the highest mean F1 of an image, {best.mean('f1').text()}{over}"]
     if others:
@@ -56,6 +59,7 @@ def outcome(results: Results, tests: Sequence[PairedTest]) -> list[str]:
         test = next((one for one in tests if {one.first, one.second} == names), None)
         sentences.append(_certainty(test, best.label, results) if test else "")
         sentences.append(_luck(best, others[0]))
+        sentences.append(_other_images(results))
     if any(run.curve for model in results.models for run in model.runs):
         sentences.append(
             "Of each training the epoch with the best score on these same held-out images was kept, which makes all "
@@ -66,10 +70,11 @@ def outcome(results: Results, tests: Sequence[PairedTest]) -> list[str]:
                 "What limited the trainings was time, so that a machine that was busy with other work lets a model "
                 "learn less; the number of epochs below tells how far each came."
             )
-        if runs < _FEW_RUNS:
+        if repeats < _FEW_REPEATS:
+            seeds = "one seed" if repeats == 1 else "two seeds"
             sentences.append(
-                f"With {runs} training{'s' * (runs != 1)} of each model, little is known of how much a score depends "
-                "on chance in the training; three or more are better."
+                f"With {seeds} for each model, little is known of how much a score depends on chance in the training; "
+                "three or more are better."
             )
     return sentences
 
@@ -88,7 +93,7 @@ def _certainty(test: PairedTest, best: str, results: Results) -> str:
     units = f"{test.n} {unit_name(results, test.n)}"
     if test.n_different == 0:
         return f"The first two have the same scores in all of {units}."
-    if test.smallest_p > LEVEL:
+    if test.is_too_few:
         return (
             f"Whether the first two really differ cannot be told from {units}: even if all agreed, p would not fall "
             f"below {p_text(test.smallest_p)}."
@@ -96,13 +101,19 @@ def _certainty(test: PairedTest, best: str, results: Results) -> str:
     turn = 1 if test.first == best else -1
     low, high = sorted((turn * test.low, turn * test.high))
     second = test.second if test.first == best else test.first
-    size = (
-        f"the median of {best} minus {second} is {signed(turn * test.median)} (95 % interval {signed(low)} to "
-        f"{signed(high)}) over {units}, {_equals(test.p_adjusted)}"
+    where = (
+        f"over {units}" if test.n_different == test.n else f"over the {test.n_different} of {units} where they differ"
     )
-    if test.p_adjusted > LEVEL:
+    size = (
+        f"{best} minus {second} is typically {signed(turn * test.typical)} (95 % interval {signed(low)} to "
+        f"{signed(high)}) {where}, {_equals(test.p_adjusted)}"
+    )
+    if test.winner is None:
         return f"Between the first two no difference is shown: {size}."
-    return f"Of the first two, {test.verdict} on most {unit_name(results, 2)}: {size}."
+    if test.winner != best:
+        unit = unit_name(results, 1)
+        return f"The mean of {best} is higher, but compared {unit} by {unit} {test.verdict}: {size}."
+    return f"Of the first two, {test.verdict}: {size}."
 
 
 def _luck(best: ComparedModel, second: ComparedModel) -> str:
@@ -112,8 +123,25 @@ def _luck(best: ComparedModel, second: ComparedModel) -> str:
     if spread <= gap:
         return ""
     return (
-        f"Their means differ by {gap:.3f}, less than one of them varies from training to training ({spread:.3f}): "
+        f"Their means differ by {gap:.3f}, less than one of them varies from seed to seed ({spread:.3f}): "
         "other seeds may turn the order round."
+    )
+
+
+def _trainings(model: ComparedModel) -> str:
+    """Return what a repeat is: a training, or one for each fold."""
+    return "trainings of all folds" if any(run.fold is not None for run in model.runs) else "trainings"
+
+
+def _other_images(results: Results) -> str:
+    """Say if not all models were scored on the same images, as where a training failed or is still to come."""
+    counts = {model.label: len(model.image_scores) for model in results.models}
+    if all(count == len(results.images) for count in counts.values()):
+        return ""
+    told = listed([f"{label} {count}" for label, count in counts.items()])
+    return (
+        f"Not all were scored on the same images ({told}), so that the order of their means says little; the "
+        "test pairs only what is common."
     )
 
 
@@ -147,9 +175,18 @@ def _what(asked: Asked, models: Sequence[ComparedModel]) -> str:
     same = "All other settings are the same." if not asked.recipes else "All other settings are those of the recipes."
     same = same if len(labels) > 1 else ""
     return (
-        f"{count} {verb}: {listed(labels)}. Each was trained {times}{fold} ({seeds}) from random weights{loss}, "
+        f"{count} {verb}: {listed(labels)}. Each was trained {times}{fold} ({seeds}) from {_start(asked)}{loss}, "
         f"{_budget(asked)}. {same}"
     ).rstrip()
+
+
+def _start(asked: Asked) -> str:
+    """Return what the trainings begin with."""
+    networks = [asked.settings(variant, asked.seed).model for variant in asked.variants]
+    begins_trained = [one.name for one in networks if one.encoder_weights and PRESETS[one.name].encoder != "plain"]
+    if not begins_trained:
+        return "random weights"
+    return f"random weights, but for the encoder of {listed(list(dict.fromkeys(begins_trained)))}"
 
 
 def _held_out(record: Record, results: Results) -> str:
@@ -167,10 +204,16 @@ def _held_out(record: Record, results: Results) -> str:
             "fold a model learnt from all others, so that each image was held out once and is scored by a model that "
             f"has never seen it.{groups}"
         )
-    apart = "came from a folder of their own" if asked.given.get("data", {}).get("val") else "were held out"
+    apart = asked.given.get("data", {}).get("val")
+    if apart is not None:
+        images = f"from {counted(len(train), 'image')} with masks in the folder {name}"
+        others = f"the {counted(len(held_out), 'image')} in the folder {Path(apart).resolve().name}"
+    else:
+        images = f"from {len(train)} of the {total} images with masks in the folder {name}"
+        others = f"the other {len(held_out)} were held out,"
     return (
-        f"The models learnt from {len(train)} of the {total} images with masks in the folder {name}; the other "
-        f"{len(held_out)} {apart}, were never learnt from, and are what all scores below are measured on.{groups}"
+        f"The models learnt {images}; {others} were never learnt from, and are what all scores below are measured on."
+        f"{groups}"
     )
 
 
@@ -181,7 +224,7 @@ def _unfinished(results: Results) -> str:
         sentences.append(f"{trainings} not done yet and not in this report; ask again to go on.")
     if results.failures:
         count = len(results.failures)
-        sentences.append(f"{count} training{'s' * (count != 1)} failed; see the section on them below.")
+        sentences.append(f"{counted(count, 'training')} failed; see the section on them below.")
     return " ".join(sentences)
 
 
@@ -191,7 +234,7 @@ def _budget(asked: Asked) -> str:
     for variant in asked.variants:
         training = asked.settings(variant, asked.seed).training
         minutes.add(training.max_minutes)
-        epochs = f"{training.epochs} epoch{'s' * (training.epochs != 1)}"
+        epochs = counted(training.epochs, "epoch")
         limit = training.max_minutes
         limits.append(f"for {epochs}" if limit is None else f"for {limit:g} minutes or {epochs}, whichever came first")
     if len(set(limits)) == 1:

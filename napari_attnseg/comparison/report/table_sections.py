@@ -34,7 +34,7 @@ def scores_section(results: Results) -> list[str]:
         last = spread_of(run.last_score for run in model.runs)
         row += [_cell(last)] if has_curves else []
         rows.append([*row, *([str(len(model.runs))] if has_curves and differ else [])])
-    several = any(len(model.runs) > 1 for model in results.models)
+    several = any(len(model.repeats) > 1 for model in results.models)
     over = " ± standard deviation over the trainings" if several else ""
     together = f" F1 of all pixels takes {_all_images(results)} together." if pooled else ""
     parts = [
@@ -94,8 +94,8 @@ def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:
     rows = [
         [
             f"{test.first}\nminus {test.second}",
-            f"{test.n}",
-            signed(test.median),
+            f"{test.n} ({test.n_different})",
+            signed(test.typical),
             f"{signed(test.low)} to {signed(test.high)}",
             p_text(test.p),
             *([p_text(test.p_adjusted)] if len(tests) > 1 else []),
@@ -104,7 +104,8 @@ def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:
         for test in shown
     ]
     holm = ["p (Holm)"] if len(tests) > 1 else []
-    header = ["Difference of", f"n ({units})", "Median", "95 % interval", "p", *holm, "Result"]
+    counts = f"{units.capitalize()} (that differ)"
+    header = ["Difference of", counts, "Typical", "95 % interval", "p", *holm, "Result"]
     left_out = "" if len(shown) == len(tests) else f" Only pairs with {best} are shown; tests.csv has all {len(tests)}."
     unit = (
         "Scores are averaged over the trainings and then over the images of a group, and groups are what is counted."
@@ -116,9 +117,9 @@ def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:
         page.heading("Is the difference more than chance?"),
         page.table(header, rows, text=(0, len(header) - 1)),
         page.paragraph(
-            f"Wilcoxon signed-rank test on the scores of the same {units} by two models, two-sided. {unit} A small p "
-            f"says that the models differ on {units} like these, not that they would after another training."
-            f"{left_out}",
+            f"Wilcoxon signed-rank test on the scores of the same {units} by two models, two-sided. The typical "
+            f"difference is the pseudo-median over those {units} whose scores differ. {unit} A small p says "
+            f"that the models differ on {units} like these, not that they would after another training.{left_out}",
             "note",
         ),
     ]
@@ -127,7 +128,9 @@ def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:
 def cost_section(results: Results) -> list[str]:
     """Return what each model costs, as far as it was measured."""
     rows = [_cost_row(model) for model in results.models]
-    header = ["Model", "Parameters", "Epochs", "Minutes of training", "Images a second", "Most memory (GB)"]
+    trained = any(run.curve for model in results.models for run in model.runs)
+    minutes = "Minutes of training" if trained else "Minutes to the best epoch"  # all that a model file knows
+    header = ["Model", "Parameters", "Epochs", minutes, "Images a second", "Most memory (GB)"]
     kept = [0, *(number for number in range(1, len(header)) if any(row[number] for row in rows))]
     notes = [
         "Images a second: whole held-out images predicted, files not counted." if 4 in kept else "",
