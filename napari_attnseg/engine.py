@@ -8,10 +8,11 @@ from typing import Any
 
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair, PairListing, find_pairs, require_annotated
-from napari_attnseg.errors import AttnSegError, SettingsError, Stopped
+from napari_attnseg.errors import AttnSegError, SettingsError, ShortOfMemoryError, Stopped
 from napari_attnseg.events import EventHandler, Progress, ignore_event
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.prediction.finishing import LargeProgress
+from napari_attnseg.prediction.fitting import is_out_of_memory
 from napari_attnseg.prediction.predictor import Prediction, Predictor
 from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, settings_from, with_recipe
@@ -81,7 +82,8 @@ def fit(
     Raises
     ------
     AttnSegError
-        The data, the settings or the run folder are not usable; nothing was written then.
+        The data, the settings or the run folder are not usable; nothing was written then. Or memory ran out, or one
+        of several processes died; what was saved before is in the run folder.
     """
     path = source.source if isinstance(source, PairListing) else Path(source)
     images = [Path(image) for image in focus]
@@ -99,7 +101,17 @@ def fit(
         return Trainer(group.from_first(plan), folder, report, should_stop, should_pause, group).run()
     except Stopped:
         return TrainingResult(0, None, 0.0, True, folder, "it was stopped")
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            if not folder.state.exists():
+                raise ShortOfMemoryError(
+                    "The memory is not enough to begin the training; close other programs, or keep less of the images "
+                    "in memory (--image-memory)."
+                ) from error
+            raise ShortOfMemoryError(
+                "Memory ran out in the middle of the training; close other programs that take much memory, or the GPU. "
+                f"What was saved last is in {folder.path}: go on with {group.run_option} {folder.path} --resume."
+            ) from error
         if group.is_shared and is_lost_process(error):
             raise AttnSegError(
                 f"Another of the {group.size} processes of this training has died, and so all end; what was saved last "
@@ -224,7 +236,7 @@ def evaluate(
     """
     predictor = predictor_of(model, make(PredictionSettings, values))
     pairs = _annotated(source, mask_suffix or predictor.data.mask_suffix)
-    convention = convention or evaluation_convention(predictor, pairs)
+    convention = convention or evaluation_convention(predictor, pairs, _place(source))
     scored = []
     for count, pair in enumerate(pairs):
         on_event(Progress(count / len(pairs), pair.name))
@@ -238,6 +250,13 @@ def predictor_of(model: Model, settings: PredictionSettings) -> Predictor:
     if isinstance(model, Predictor):
         return model
     return Predictor(model.folder.best if isinstance(model, TrainingResult) else model_path(model), settings)
+
+
+def _place(source: Source | Sequence[Pair]) -> Path | None:
+    """Return where the images come from, if that is known."""
+    if isinstance(source, PairListing):
+        return source.source
+    return Path(source) if isinstance(source, str | Path) else None
 
 
 def _annotated(source: Source | Sequence[Pair], mask_suffix: str) -> tuple[Pair, ...]:

@@ -35,8 +35,16 @@ class SaveError(AttnSegError):
     """A file could not be written; what was there before is still there."""
 
 
+class InUseError(SaveError):
+    """Another process writes the same files at this moment; when it has ended, they can be written."""
+
+
 class RunFolderError(AttnSegError):
     """A run folder is in the way, is incomplete, or belongs to something else."""
+
+
+class ShortOfMemoryError(AttnSegError):
+    """Memory ran out in this very process; others that work with it may have enough, and not know."""
 
 
 class ClusterError(AttnSegError):

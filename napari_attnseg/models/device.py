@@ -43,6 +43,11 @@ class Compute:
         return self.device.type == "cpu" and not _cpu_has_bfloat16()
 
     @property
+    def owner(self) -> str:
+        """Whose memory is taken, for people: 'GPU' or 'computer'."""
+        return "computer" if self.device.type == "cpu" else "GPU"
+
+    @property
     def cutters(self) -> int:
         """How many threads cut patches: a GPU is fed by several, a CPU has other things to do."""
         return min(4, os.cpu_count() or 1) if self.device.type == "cuda" else 1

@@ -53,9 +53,8 @@ def load_encoder_weights(encoder: ResNet50, source: str, on_wait: Callable[[str]
     AttnSegError
         The download failed.
     """
-    path = Path(source).expanduser()
-    if source == IMAGENET:
-        path = downloaded(_PUBLISHED, Path(torch.hub.get_dir()) / "checkpoints", on_wait)
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = downloaded(_PUBLISHED, folder, on_wait) if source == IMAGENET else weights_file(source)
     found = _read(path)
     own = encoder.state_dict()
     weights = {name: found[name] for name in own if name in found}
@@ -65,6 +64,23 @@ def load_encoder_weights(encoder: ResNet50, source: str, on_wait: Callable[[str]
         weights["conv1.weight"] = first.mean(1, keepdim=True).repeat(1, channels, 1, 1) * (first.shape[1] / channels)
     encoder.load_state_dict(weights, strict=False)  # not strict: older files lack the counters of batch normalisation
     return f"The encoder begins with the weights of {path.name}."
+
+
+def weights_file(source: str) -> Path:
+    """Return the whole path of a file with an encoder's weights.
+
+    Raises
+    ------
+    ModelFileError
+        There is none.
+    """
+    path = Path(source).expanduser().resolve()
+    if not path.is_file():
+        raise ModelFileError(
+            f"There is no file '{path}' with encoder weights; give the path of a .pth or .safetensors file, or "
+            f"'{IMAGENET}'."
+        )
+    return path
 
 
 def downloaded(url: str, folder: Path, on_wait: Callable[[str], None] = lambda message: None) -> Path:
@@ -125,11 +141,6 @@ def _digest(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """Read named tensors; nothing in the file is executed."""
-    if not path.is_file():
-        raise ModelFileError(
-            f"There is no file '{path}' with encoder weights; give the path of a .pth or .safetensors file, or "
-            f"'{IMAGENET}'."
-        )
     try:
         found: Any = (
             load_file(path)

@@ -14,7 +14,8 @@ from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, predict_pl
 from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_OVERLAP, DEFAULT_TILE_SIZE
 
 SMALLEST_TILE = 128
-_CPU_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory")
+# of the CPU, of MPS and CUDA, and of the libraries that CUDA computes with, whose errors have no kind of their own
+_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "status_alloc_failed")
 
 
 @dataclass
@@ -94,19 +95,18 @@ def lower_or_refuse(tiling: Tiling, compute: Compute) -> None:
         It is as low as it can be.
     """
     if not tiling.lower():
-        where = "GPU" if compute.device.type != "cpu" else "computer"
         raise DataError(
-            f"The {where}'s memory is not enough to predict even {SMALLEST_TILE} x {SMALLEST_TILE} pixels at once; "
-            "close other programs that use it, or wait until a training has ended."
+            f"The {compute.owner}'s memory is not enough to predict even {SMALLEST_TILE} x {SMALLEST_TILE} pixels at "
+            "once; close other programs that use it, or wait until a training has ended."
         )
     free_memory(compute)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, the computer itself included, had no memory left for a tensor."""
-    if isinstance(error, torch.cuda.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _CPU_MESSAGES)
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _MESSAGES)
 
 
 def free_memory(compute: Compute) -> None:

@@ -109,7 +109,7 @@ class Checkpoints:
             "held_out": len(self.plan.held_out),
             "epochs": position.epoch,
             "steps": position.step,
-            "minutes": round(position.seconds / 60, 2),
+            "minutes": round(position.seconds / 60, 3),
             "start": self.plan.init.name if self.plan.init else None,
             "encoder_weights": self._encoder_weights(),
             "settings": self.plan.settings.training.model_dump(mode="json"),

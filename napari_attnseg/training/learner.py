@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
+from napari_attnseg.prediction.fitting import free_memory, is_out_of_memory
 from napari_attnseg.settings import TrainingSettings
 from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.losses import make_loss
@@ -136,7 +137,9 @@ class Learner:
                 logits = copy(images.chunk(self.chunks)[0].contiguous(memory_format=torch.channels_last))
             valid = None if valid is None else valid.chunk(self.chunks)[0]
             self.loss(logits, labels.chunk(self.chunks)[0], valid).backward()
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             return False
         return True
 
@@ -146,8 +149,7 @@ class Learner:
             return False
         self.chunks = min(self.chunks * 2, self.patches)
         self.optimiser.zero_grad(set_to_none=True)
-        if self.compute.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_memory(self.compute)
         return True
 
     def settle(self, batches_of: Callable[[int], Iterable[Tensor]]) -> None:
@@ -163,8 +165,8 @@ class Learner:
                     with self.compute.autocast():
                         update_bn(batches_of(size), self.averaged)
                     break
-                except torch.OutOfMemoryError:
-                    if size == largest // 4:
+                except RuntimeError as error:
+                    if size == largest // 4 or not is_out_of_memory(error):
                         raise
         self.averaged.eval()
 
@@ -188,7 +190,8 @@ class Learner:
             self.model.load_state_dict(state["model"])
             self._average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.scaler.load_state_dict(state["scaler"])
+            if state["scaler"]:  # empty where the earlier device needed none; this one begins with a new one then
+                self.scaler.load_state_dict(state["scaler"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise AttnSegError(f"The saved training state does not fit the model of this run ({error}).") from error
         self.chunks = int(state["chunks"])

@@ -31,16 +31,16 @@ def need_less(learner: Learner, feed: Feed) -> str:
     AttnSegError
         A single one of the smallest patches does not fit.
     """
-    size = feed.patch_size
+    size, owner = feed.patch_size, learner.compute.owner
     if learner.split_further():
         part = -(-learner.patches // learner.chunks)
-        return f"The GPU's memory ran out; going on with {part} patch{'es' * (part != 1)} at a time."
+        return f"The {owner}'s memory ran out; going on with {part} patch{'es' * (part != 1)} at a time."
     if feed.halve_patches():
         return (
-            f"The GPU's memory is too small for a single patch of {size} pixels; going on with patches of "
+            f"The {owner}'s memory is too small for a single patch of {size} pixels; going on with patches of "
             f"{feed.patch_size}."
         )
     raise AttnSegError(
-        f"The GPU's memory is too small for a single patch of {size} pixels; choose a smaller patch size or smaller "
-        "widths."
+        f"The {owner}'s memory is too small for a single patch of {size} pixels; choose a smaller patch size or "
+        "smaller widths."
     )

@@ -15,10 +15,13 @@ from napari_attnseg.data.split import Roles, image_digest, split_pairs
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.models.device import choose_compute
+from napari_attnseg.models.encoder_weights import IMAGENET, weights_file
 from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.models.presets import PRESETS
 from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, RunSettings
 from napari_attnseg.settings.declared import Settings
 from napari_attnseg.training.plan import Plan
+from napari_attnseg.wording import counted
 
 
 def make_plan(
@@ -57,6 +60,7 @@ def make_plan(
     convention = decide_convention(survey, find_classes(source), data.mask_values)
     _require_foreground(source, survey)
     settings, notices = _adopt(settings, card)
+    settings = _with_weights(settings)
     settings = _with_network(settings, _common_channels((*pairs, *apart), settings), convention)
     notices += _grey_as_rgb(pairs[0], settings)
     train, held_out, roles, more = _split(pairs, apart, settings, card)
@@ -101,6 +105,15 @@ def _overruled(given: Settings, used: Settings, names: Sequence[str]) -> list[st
     fields = type(given).model_fields
     changed = [name for name in names if getattr(given, name) not in (getattr(used, name), fields[name].default)]
     return [str(fields[name].title).lower() for name in changed]
+
+
+def _with_weights(settings: RunSettings) -> RunSettings:
+    """Find the file of the encoder's weights now: it is read where the training starts, perhaps hours later."""
+    model, source = settings.model, settings.model.encoder_weights
+    if source is None or source == IMAGENET or PRESETS[model.name].encoder == "plain":
+        return settings
+    model = model.model_copy(update={"encoder_weights": str(weights_file(source))})
+    return settings.model_copy(update={"model": model})
 
 
 def _with_network(settings: RunSettings, channels: int, convention: MaskConvention) -> RunSettings:
@@ -214,7 +227,7 @@ def _common_channels(pairs: Sequence[Pair], settings: RunSettings) -> int:
         (first, one), (second, other) = list(found.items())[:2]
         hint = " or give --channels grey" if {first, second} == {1, 3} else ""
         raise DataError(
-            f"{one.name} has {first} channel{'s' * (first != 1)} and {other.name} has {second}; all images of a "
+            f"{one.name} has {counted(first, 'channel')} and {other.name} has {second}; all images of a "
             f"training need the same number. Separate them{hint}."
         )
     return next(iter(found))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from napari_attnseg.data.patches import PatchBatch
 from napari_attnseg.events import Event, Notice
+from napari_attnseg.prediction.fitting import is_out_of_memory
 from napari_attnseg.training.feed import Feed
 from napari_attnseg.training.group import Group
 from napari_attnseg.training.learner import Learner
@@ -49,9 +49,10 @@ class Steps:
         while True:
             try:
                 return self._learner.step(*self._feed.tensors(step, batch), rate)
-            except torch.OutOfMemoryError:
-                pass  # made smaller outside of this block, in which the error still holds the batch's memory
-            self._take_less()
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._take_less()  # not within the block above, in which the error still holds the batch's memory
 
     def _find_what_fits(self, step: int, batch: PatchBatch) -> None:
         """Agree, before the first step, on what the memory of every process is enough for."""

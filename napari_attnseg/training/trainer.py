@@ -150,7 +150,7 @@ class Trainer:
 
     def _one_epoch(self, pool: ThreadPoolExecutor) -> None:
         position = self.position
-        self._losses = [torch.tensor(loss) for loss in position.losses]
+        self._losses = list(torch.tensor(position.losses, device=self.compute.device))
         count = self.pace.steps_per_epoch - position.step_in_epoch
         self.pace.begin_steps()
         began, waited = self.pace.seconds, self.feed.waited
@@ -273,6 +273,7 @@ class Trainer:
         )
 
     def _save_models(self, *, is_best: bool) -> None:
+        self.position.seconds = self.pace.seconds
         row = self.history.rows[-1] if self.history.rows else self._start_row
         if self.position.step_in_epoch > 0:  # these weights have not been scored
             row = {}

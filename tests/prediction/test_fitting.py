@@ -46,6 +46,8 @@ def test_what_is_lowered() -> None:
         torch.cuda.OutOfMemoryError("CUDA out of memory."),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
         RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_fewer_then_smaller_tiles_say_the_same(tmp_path: Path, error: Exception) -> None:

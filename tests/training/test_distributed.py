@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -15,9 +16,10 @@ import psutil
 import pytest
 import torch
 
+from napari_attnseg.cli.train_together import train_together
 from napari_attnseg.data.patches import LoadedImage, PatchSampler
 from napari_attnseg.engine import fit
-from napari_attnseg.errors import SettingsError
+from napari_attnseg.errors import SettingsError, ShortOfMemoryError
 from napari_attnseg.jobs import STOP
 from napari_attnseg.settings import TrainingSettings
 from napari_attnseg.training.feed import require_shares
@@ -63,6 +65,7 @@ def kinds(run: Path) -> list[str]:
     return [json.loads(line)["kind"] for line in RunFolder(run).events.read_text().splitlines()]
 
 
+@pytest.mark.timeout(300)  # three starts of two processes, on machines that do other work besides
 def test_two_processes_stop_resume_and_learn_what_one_learns(make_folder: MakeFolder, tmp_path: Path) -> None:
     source, alone, together = make_folder(6), tmp_path / "alone", tmp_path / "together"
     process = torchrun(["-m", "napari_attnseg"], source, together, **SAME)
@@ -174,3 +177,21 @@ def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     monkeypatch.setenv("MASTER_PORT", "1234")
     assert launch() == Launch(1, 2, 0, 2)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_whose_memory_runs_out_says_so_itself(
+    rank: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong for all the first says; of this the others only learn that a process is gone."""
+
+    def ended_by(error: Exception) -> str:
+        def train(*_: Any) -> int:
+            raise error
+
+        assert train_together(argparse.Namespace(), train) == 1
+        return capsys.readouterr().err
+
+    monkeypatch.setattr(Group, "join", lambda place: Group(rank, 2))
+    assert ended_by(ShortOfMemoryError("Memory ran out.")) == "napari-attnseg: Memory ran out.\n"
+    assert ended_by(SettingsError("A setting.")) == ("napari-attnseg: A setting.\n" if rank == 0 else "")

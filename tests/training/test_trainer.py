@@ -15,10 +15,13 @@ import tifffile
 import torch
 
 from napari_attnseg.annotation.trainings.model_choices import choice_of_file
+from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.engine import evaluate, fit, predict
 from napari_attnseg.errors import AttnSegError, DataError, ModelFileError, RunFolderError, SaveError, SettingsError
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Event, Notice, Progress, Started
 from napari_attnseg.models.model_file import load_card, load_model
+from napari_attnseg.settings import RunSettings, make
+from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.run_folder import RunFolder
 from tests.conftest import TINY, MakeFolder
 
@@ -66,6 +69,48 @@ def test_classes_are_learnt(make_folder: MakeFolder, tmp_path: Path) -> None:
     assert found.dice.min() > 0.5
 
 
+def name_classes(folder: Path, *names: str) -> Path:
+    (folder / "classes.json").write_text(json.dumps({str(number): name for number, name in enumerate(names)}))
+    return folder
+
+
+def test_classes_are_matched_by_name(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = name_classes(make_folder(3, classes=3), "background", "Liver", "spleen", "kidney")
+    result, _ = learn(source, tmp_path / "run", epochs=1, steps_per_epoch=3)
+    expected = evaluate(result, source)
+    (tmp_path / "turned").mkdir()
+    turned = name_classes(make_folder(3, "turned/a", classes=3).parent, "background", "kidney", "liver", "spleen")
+    for mask in turned.rglob("*_MASK.tif"):  # the same masks, their classes in another order
+        tifffile.imwrite(mask, np.array([0, 2, 3, 1], np.uint8)[tifffile.imread(mask)])
+    assert np.array_equal(evaluate(result, turned).matrix, expected.matrix)
+    pairs = find_pairs(turned).annotated
+    assert np.array_equal(evaluate(result, pairs).matrix, expected.matrix), "classes.json stands a folder higher"
+    name_classes(turned, "background", "kidney", "liver", "pancreas")
+    with pytest.raises(DataError, match=r"knows Liver, spleen, kidney and the masks have kidney, liver, pancreas;"):
+        evaluate(result, turned)
+    name_classes(turned, "background", "kidney", "liver", "spleen", "not annotated anywhere")
+    assert np.array_equal(evaluate(result, turned).matrix, expected.matrix)
+    name_classes(turned, "background", "class 1", "class 2", "class 3")
+    assert not np.array_equal(evaluate(result, turned).matrix, expected.matrix), "without names the numbers count"
+
+
+def test_the_file_of_encoder_weights_is_looked_for_before_anything_is_done(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_folder(3)
+    monkeypatch.chdir(tmp_path)
+
+    def plan(model: str) -> RunSettings:
+        asked = make(RunSettings, {"model": {"name": model, "encoder_weights": "weights.pth"}})
+        return make_plan(source, asked).settings
+
+    with pytest.raises(ModelFileError, match=r"no file .*weights\.pth' with encoder weights"):
+        plan("res_se_unet")
+    assert plan("unet").model.encoder_weights == "weights.pth", "has no use for it, and says so later"
+    Path("weights.pth").write_bytes(b"")
+    assert plan("res_se_unet").model.encoder_weights == str(tmp_path.resolve() / "weights.pth")
+
+
 def test_a_run_folder_holds_everything(make_folder: MakeFolder, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "a b"
     result, events = learn(make_folder(5), run)
@@ -89,6 +134,7 @@ def test_a_run_folder_holds_everything(make_folder: MakeFolder, tmp_path: Path) 
     card = load_card(run / "best.safetensors")
     assert card.scores["score"] == pytest.approx(result.best_score)
     assert card.training["images"] == 4
+    assert card.training["minutes"] > 0
     kinds = [type(event) for event in events]
     assert next(kind for kind in kinds if kind is not Progress) is Started
     assert kinds.count(EpochEnd) == 2
@@ -288,8 +334,12 @@ def test_a_diverging_training_is_named_and_the_old_model_kept(
     assert epochs == 0 or load_card(best).training["epochs"] == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")],
+)
 def test_gpu_memory_that_runs_out_halves_the_batch(
-    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """The error is raised by hand, as there may be no GPU; what follows it is real."""
     from napari_attnseg.training.learner import Learner
@@ -299,7 +349,7 @@ def test_gpu_memory_that_runs_out_halves_the_batch(
     def step(self: Learner, images: torch.Tensor, *more: Any) -> torch.Tensor:
         sizes.append(len(images) // self.chunks)
         if sizes[-1] > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return real(self, images, *more)
 
     monkeypatch.setattr(Learner, "step", step)
@@ -336,7 +386,7 @@ def test_gpu_memory_too_small_for_one_patch_halves_the_patches(
     result, events = learn(source, tmp_path / "run", **values)
     assert given[:3] == [(2, 64), (1, 64), (1, 32)]
     assert set(given[3:]) == {(1, 32)}
-    told = [event.message for event in events if isinstance(event, Notice) and "GPU" in event.message]
+    told = [event.message for event in events if isinstance(event, Notice) and "memory" in event.message]
     assert "1 patch at a time" in told[0]
     assert "single patch of 64 pixels; going on with patches of 32" in told[1]
     assert len(told) == 2
@@ -353,6 +403,22 @@ def test_gpu_memory_too_small_for_anything_gets_one_sentence(
     with pytest.raises(AttnSegError, match="too small for a single patch of 32 pixels; choose") as caught:
         learn(make_folder(3), tmp_path / "run", patch_size=64, batch_size=2)
     assert "\n" not in str(caught.value)
+
+
+def test_memory_that_runs_out_where_nothing_smaller_is_tried_gets_one_sentence(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_attnseg.training.learner import Learner
+
+    source, run = make_folder(3), tmp_path / "run"
+    learn(source, run, epochs=1)
+    monkeypatch.setattr(Learner, "settle", lambda *_: torch.empty(2**60))
+    with pytest.raises(AttnSegError, match="Memory ran out") as caught:
+        learn(source, run, resume=True, epochs=2)
+    monkeypatch.undo()
+    assert f"is in {run}: go on with --run {run} " in str(caught.value)
+    result, _ = learn(source, run, resume=True, epochs=2)
+    assert result.epochs == 2
 
 
 def test_a_pause_is_told_and_changes_nothing(make_folder: MakeFolder, tmp_path: Path) -> None:
