@@ -12,6 +12,7 @@ from napari_attnseg.cli.options import Commands, HelpFormatter
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.data.importers.destination import REPORT, Job, require_free
 from napari_attnseg.events import EventHandler
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.data.importers.convert import Outcome
@@ -64,13 +65,14 @@ def _add_options(layout: str, parser: argparse.ArgumentParser) -> None:
             dest="form",
             choices=("slices", "stacks"),
             default="stacks",
-            help="volumes as one file each, or as one file a slice (default stacks)",
+            help="volumes and Z stacks as one file each, or as one file a slice (default stacks)",
         )
+        parser.add_argument("--volume", type=_whole, metavar="N", help="which volume of a 4-D NIfTI, counted from 0")
     if layout == "chaos":
         parser.add_argument(
             "--sequence",
             choices=("t2spir", "t1in", "t1out", "ct"),
-            help="which series (default t2spir, or what there is)",
+            help="which series (default t2spir, or what there is); NIfTI files do not say it, so name ct for CT",
         )
     if layout == "folder":
         _add_folder_options(parser)
@@ -95,7 +97,6 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="make masks of greys: foreground is above X; needed for JPEG"
     )
-    parser.add_argument("--volume", type=_whole, metavar="N", help="which volume of a 4-D NIfTI, counted from 0")
 
 
 def _whole(text: str) -> int:
@@ -136,7 +137,14 @@ def _plan(options: argparse.Namespace, on_event: EventHandler, should_stop: Call
     if options.layout == "chaos":
         from napari_attnseg.data.importers import chaos
 
-        return chaos.find(options.source, form=options.form, sequence=options.sequence)
+        return chaos.find(
+            options.source,
+            form=options.form,
+            sequence=options.sequence,
+            volume=options.volume,
+            on_event=on_event,
+            should_stop=should_stop,
+        )
     from napari_attnseg.data.importers import folder
 
     how = folder.Options(
@@ -148,7 +156,7 @@ def _plan(options: argparse.Namespace, on_event: EventHandler, should_stop: Call
 def _tell(outcome: Outcome, plan: Plan, destination: Path) -> int:
     """Print what became of the files and return the exit code."""
     new = outcome.count("converted", "not annotated")
-    lines = [f"Converted {new} image{'s' * (new != 1)}, {outcome.count('converted')} with a mask"]
+    lines = [f"Converted {counted(new, 'image')}, {outcome.count('converted')} with a mask"]
     lines += [f"{count} there already"] if (count := outcome.count("there already")) else []
     lines += [f"{count} left out"] if (count := outcome.count("left out")) else []
     print(f"{'; '.join(lines)}.")

@@ -13,6 +13,7 @@ from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.split import groups_of
 from napari_attnseg.data.tiff import read_image, read_info
 from tests.importers.layouts import (
+    GREYS,
     chaos_volume,
     imported,
     report,
@@ -171,6 +172,96 @@ def test_coronal_and_sagittal_volumes_stand_upright(tmp_path: Path, slices_go: s
     write_volume(tmp_path / "in" / "image_1.nii", values, matrix)
     assert run_import("chaos", tmp_path / "in", tmp_path / "out") == 0
     assert np.array_equal(stored(tmp_path / "out" / "chaos_01_stack.tiff"), shown(values)), slices_go
+
+
+@pytest.mark.parametrize(
+    ("images", "names"),
+    [
+        (("imagesTr/chaos_10_0000", "imagesTr/chaos_33_0000"), ("10", "33")),
+        (("imagesTr/chaos_10_0000", "imagesTr/chaos_33_0000", "imagesTr/chaos_33_0001"),
+         ("chaos-10-0000", "chaos-33-0000", "chaos-33-0001")),
+        (("10_T2SPIR", "33_T2SPIR"), ("10", "33")),
+        (("T1DUAL_in-10", "T1DUAL_in-33"), ("10", "33")),
+        (("10_T1_InPhase", "10_T2SPIR", "33-t2"), ("10_t1inphase", "10_t2spir", "33_t2")),
+        (("chaos_0001", "chaos_0010"), ("01", "10")),
+        (("ann_2", "ben_2"), ("ann-2", "ben-2")),
+        (("ann", "ben_2"), ("ann", "ben-2")),
+        (("10/T2SPIR", "33/T2SPIR"), ("10-T2SPIR", "33-T2SPIR")),
+    ],
+)  # fmt: skip
+def test_a_subject_is_named_by_what_tells_it_from_others(
+    tmp_path: Path, images: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    for number, image in enumerate(images):
+        write_volume(tmp_path / "in" / f"{image}.nii.gz", np.full((4, 3, 2), number, np.uint8), np.eye(4))
+        if image.endswith("_0000"):
+            labels = image.replace("imagesTr", "labelsTr").removesuffix("_0000")
+            write_volume(tmp_path / "in" / f"{labels}.nii.gz", np.ones((4, 3, 2), np.uint8), np.eye(4))
+    out = tmp_path / "out"
+    assert run_import("chaos", tmp_path / "in", out) == 0
+    found = {row["Image"]: row["File"] for row in report(out)}
+    wanted = {f"{image}.nii.gz": f"chaos_{name}_stack.tiff" for image, name in zip(images, names, strict=True)}
+    assert found == wanted
+    for number, image in enumerate(images):
+        assert (stored(out / wanted[f"{image}.nii.gz"]) == number).all()
+
+
+def write_livers(source: Path) -> np.ndarray:
+    """Write two CT volumes with masks of 0 and 255, and return the first mask (z, y, x); the second is empty."""
+    image, labels = chaos_volume()
+    liver = np.where(labels == 1, 255, 0).astype(np.uint8)
+    for number, mask in ((1, liver), (2, liver * 0)):
+        write_volume(source / f"image_{number}.nii.gz", image.transpose(2, 1, 0), np.diag([-1.5, -1.25, 7.5, 1]))
+        write_volume(source / f"label_{number}.nii.gz", mask.transpose(2, 1, 0), np.diag([-1.5, -1.25, 7.5, 1]))
+    return liver
+
+
+def test_livers_of_ct_are_no_spleens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    liver = write_livers(source)
+    assert run_import("chaos", source, out) == 1
+    assert "--sequence ct" in capsys.readouterr().err
+    assert not out.exists()
+    assert run_import("chaos", source, out, "--sequence", "ct") == 0
+    assert np.array_equal(stored(out / "chaos_01_ct_stack_MASK.tiff"), liver)
+    assert read_classes(out / "classes.json").names == ("background", "liver")
+    found = imported(out)
+    assert np.array_equal(found["chaos_01_ct_stack"][1], liver == 255)
+    assert not found["chaos_02_ct_stack"][1].any()
+    assert run_import("chaos", source, tmp_path / "mr", "--sequence", "t2spir") == 0
+    assert np.array_equal(imported(tmp_path / "mr")["chaos_01_stack"][1] == 4, liver == 255), "as the user says"
+
+
+def test_one_subject_with_a_spleen_only_does_not_make_it_ct(tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    write_livers(source)
+    image, labels = chaos_volume()
+    write_volume(source / "image_3.nii.gz", image.transpose(2, 1, 0), None)
+    write_volume(source / "label_3.nii.gz", GREYS[labels].transpose(2, 1, 0), None)
+    assert run_import("chaos", source, out) == 0
+    assert read_classes(out / "classes.json").names == ORGANS
+    assert set(np.unique(imported(out)["chaos_01_stack"][1])) == {0, 4}
+    assert np.array_equal(imported(out)["chaos_03_stack"][1], labels)
+    assert run_import("chaos", source, tmp_path / "ct", "--sequence", "ct") == 0
+    notes = {row["Image"]: row["Note"] for row in report(tmp_path / "ct") if row["Result"] == "left out"}
+    assert list(notes) == ["image_3.nii.gz"]
+    assert "label_3.nii.gz holds 63, 126, 189, 252" in notes["image_3.nii.gz"]
+
+
+@pytest.mark.parametrize("mask_axes", [3, 4])
+def test_one_volume_of_several_is_chosen_of_chaos_too(tmp_path: Path, mask_axes: int) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    image, labels = (volume.transpose(2, 1, 0) for volume in chaos_volume())
+    write_volume(source / "image_1.nii", np.stack([image * 0, image], -1), None)
+    write_volume(source / "label_1.nii", labels if mask_axes == 3 else np.stack([labels * 0, labels], -1), None)
+    assert run_import("chaos", source, out) == 1, "nothing else to convert"
+    assert "choose it with --volume N, 0 to 1" in report(out)[0]["Note"]
+    assert run_import("chaos", source, tmp_path / "second", "--volume", "1") == 0
+    pixels, mask = imported(tmp_path / "second")["chaos_01_stack"]
+    assert np.array_equal(pixels[:, 0], image.T)
+    assert np.array_equal(mask, labels.T)
+    assert run_import("chaos", source, tmp_path / "third", "--volume", "2") == 1
+    assert "there is no volume 2" in report(tmp_path / "third")[0]["Note"]
 
 
 # ---- what is wrong with one subject

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import sys
 from pathlib import Path
@@ -11,11 +10,13 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from napari_attnseg.cli import main
 from napari_attnseg.data.classes import read_classes
+from napari_attnseg.data.importers.folder import SLICES_OF_ONE
 from napari_attnseg.data.pairs import find_pairs
+from napari_attnseg.data.split import groups_of
 from napari_attnseg.data.tiff import read_info
 from tests.importers.layouts import imported, report, run_import, stored, write_png, write_volume
 
@@ -180,6 +181,41 @@ def test_a_jpeg_mask_needs_a_threshold(tmp_path: Path) -> None:
         assert np.array_equal(stored(tmp_path / "cut" / f"{name}_MASK.tiff"), MASK * 255)
 
 
+def write_turned(path: Path, pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Write an image with an orientation in its EXIF, and return it as Pillow turns it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_as_they_are_shown(tmp_path: Path, orientation: int) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    shown = write_turned(source / "photo.jpg", np.stack([IMAGE, IMAGE // 2, MASK * 200], -1), orientation)
+    assert shown.shape[:2] == ((20, 24) if orientation < 5 else (24, 20))
+    drawn = (shown[..., 2] > 100).astype(np.uint8)
+    write_png(source / "photo_mask.png", drawn)
+    deep = np.arange(480, dtype=np.uint16).reshape(20, 24) * 100
+    shown_deep = write_turned(source / "deep.png", deep, orientation)
+    shown_labels = write_turned(source / "deep_mask.png", MASK, orientation)
+    assert run_import("folder", source, out) == 0
+    assert np.array_equal(stored(out / "photo.tiff"), shown)
+    assert np.array_equal(stored(out / "photo_MASK.tiff"), drawn * 255)
+    assert stored(out / "deep.tiff").dtype == np.uint16
+    assert np.array_equal(stored(out / "deep.tiff"), shown_deep)
+    assert np.array_equal(stored(out / "deep_MASK.tiff"), shown_labels * 255)
+
+
+def test_damaged_exif_is_no_reason_to_refuse_a_photograph(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(IMAGE).save(tmp_path / "in" / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0")
+    assert run_import("folder", tmp_path / "in", tmp_path / "out") == 0
+    assert stored(tmp_path / "out" / "a.tiff").shape == (20, 24)
+
+
 # ---- formats
 
 
@@ -214,6 +250,51 @@ def test_a_volume_as_stack_or_slices(tmp_path: Path, form: str) -> None:
     assert np.array_equal(np.concatenate([found[name][1] for name in names]), volume.T > 0)
 
 
+@pytest.mark.parametrize("axes", ["ZYX", "ZCYX", "ZYXS"])
+def test_a_tiff_stack_as_slices(tmp_path: Path, axes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    shape = {"Z": 5, "C": 2, "Y": 16, "X": 14, "S": 3}
+    stack = np.random.default_rng(2).integers(0, 250, [shape[axis] for axis in axes]).astype(np.uint8)
+    labels = np.random.default_rng(3).integers(0, 2, (5, 16, 14)).astype(np.uint8)
+    noted = {"axes": axes, "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.7}
+    tifffile.imwrite(source / "a.ome.tif", stack, metadata=noted, photometric="rgb" if "S" in axes else "minisblack")
+    tifffile.imwrite(source / "a_label.tif", labels, metadata={"axes": "ZYX"})
+    tifffile.imwrite(source / "plane.tif", IMAGE)
+    assert run_import("folder", source, out, "--as", "slices") == 0
+    assert sorted(pair.name for pair in find_pairs(out).pairs) == [*(f"a_z0{z}" for z in range(5)), "plane"]
+    found = imported(out)
+    for z in range(5):
+        assert np.array_equal(stored(out / f"a_z0{z}.tiff"), stack[z])
+        assert np.array_equal(found[f"a_z0{z}"][1], labels[z : z + 1])
+    pairs = find_pairs(out).pairs
+    assert len(set(groups_of(pairs, SLICES_OF_ONE))) == 2
+    assert f"add: --group-pattern '{SLICES_OF_ONE}'" in capsys.readouterr().out
+    info = read_info(out / "a_z03.tiff")
+    assert (info.axes, info.unit, info.z_spacing) == (axes[1:], "µm", None)
+    assert info.pixel_size == pytest.approx((0.2, 0.25))
+    assert run_import("folder", source, out, "--as", "slices") == 0
+    assert {row["Result"] for row in report(out)} == {"there already"}
+
+
+def test_a_film_is_not_cut_and_says_so(tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    names = {"film": "TYX", "both": "TZYX", "depth first": "ZTYX"}
+    for name, axes in names.items():
+        shape = [{"T": 5, "Z": 6, "Y": 16, "X": 14}[axis] for axis in axes]
+        values = np.random.default_rng(2).integers(0, 250, shape).astype(np.uint8)
+        tifffile.imwrite(source / f"{name}.ome.tif", values, metadata={"axes": axes})
+        tifffile.imwrite(source / f"{name}_mask.ome.tif", (values > 99).astype(np.uint8), metadata={"axes": axes})
+    assert run_import("folder", source, out, "--as", "slices") == 0
+    rows = {row["Image"]: row for row in report(out)}
+    found = imported(out)
+    for name, axes in names.items():
+        assert rows[f"{name}.ome.tif"]["File"] == f"{name}.tiff"
+        assert f"the axes {axes}, and was not cut" in rows[f"{name}.ome.tif"]["Note"]
+        assert np.array_equal(found[name][1], found[name][0][:, 0] > 99)
+
+
 def test_one_volume_of_several_is_chosen(tmp_path: Path) -> None:
     source = tmp_path / "in"
     volumes = np.random.default_rng(2).integers(0, 99, (6, 7, 3, 4)).astype(np.int16)
@@ -242,6 +323,27 @@ def test_a_mask_whose_header_knows_nothing_lies_as_its_image(tmp_path: Path) -> 
     notes = {row["Image"]: row["Note"] for row in report(out)}
     assert notes["p1.nii"] == ""
     assert "look whether the mask lies where it should" in notes["p2.nii"]
+
+
+@pytest.mark.parametrize("of_mask", ["as nibabel assumes", "as stored", "identity", "nothing"])
+@pytest.mark.parametrize("of_image", ["as the mask", "nothing"])
+def test_a_mask_lies_on_its_image_whatever_their_headers_know(tmp_path: Path, of_image: str, of_mask: str) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    volume = np.random.default_rng(2).integers(0, 99, (6, 7, 3)).astype(np.int16)
+    saved = nibabel.load(write_volume(source / "p1.nii", volume, None))
+    assert int(saved.header["sform_code"]) == int(saved.header["qform_code"]) == 0
+    # affines whose rows go up, whose rows go down, and that of programs that know no position
+    affines = {"as nibabel assumes": saved.affine, "as stored": np.diag([-1.0, -1, 1, 1]), "identity": np.eye(4)}
+    if of_image == "as the mask":
+        write_volume(source / "p1.nii", volume, affines.get(of_mask, saved.affine))
+    write_volume(source / "p1_seg.nii", (volume > 50).astype(np.uint8), affines.get(of_mask))
+    assert run_import("folder", source, out) == 0
+    pixels, mask = imported(out)["p1"]
+    assert np.array_equal(mask, pixels[:, 0] > 50)
+    if of_image == "nothing":
+        assert np.array_equal(pixels[:, 0], volume.T), "as stored"
+    doubtful = of_image == "nothing" and of_mask == "as nibabel assumes"
+    assert ("look whether the mask lies where it should" in report(out)[0]["Note"]) == doubtful
 
 
 # ---- what is wrong
@@ -321,14 +423,6 @@ def test_a_missing_package_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_volume(tmp_path / "in" / "p1.nii", np.zeros((3, 3, 3), np.int16), None)
-    real = builtins.__import__
-    monkeypatch.delitem(sys.modules, nibabel.__name__)
-
-    def without_nibabel(name: str, *arguments, **keywords):
-        if name == "nibabel":
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without_nibabel)
+    monkeypatch.setitem(sys.modules, "nibabel", None)  # as where it is not installed
     assert run_import("folder", tmp_path / "in", tmp_path / "out") == 1
     assert "pip install 'napari-attnseg[import]'" in capsys.readouterr().err

@@ -3,7 +3,8 @@
     [MR/]<subject>/T2SPIR/DICOM_anon/*.dcm                  T2SPIR/Ground/*.png   63 liver, 126 right kidney,
     [MR/]<subject>/T1DUAL/DICOM_anon/{InPhase,OutPhase}/    T1DUAL/Ground/*.png   189 left kidney, 252 spleen
     [CT/]<subject>/DICOM_anon/*.dcm                         Ground/*.png          255 liver
-    image_<subject>.nii[.gz]                                label_<subject>.nii[.gz], or other usual names
+    image_<subject>.nii[.gz]                                label_<subject>.nii[.gz], or other usual names, the same
+                                                            values (CT with sequence 'ct') or classes 0 to 4
 
 A ground PNG belongs to the slice of its own name (T1DUAL: in phase); where no name fits and there are as many PNGs as
 slices, as in CT and out of phase, they belong together in the order of their names.
@@ -11,37 +12,33 @@ slices, as in CT and out of phase, they belong together in the order of their na
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from napari_attnseg.data.classes import ClassEntry, Classes, default_colour
-from napari_attnseg.data.importers.chaos_ground import LIVER, NAMES, labels_of_volume, masks_of_slices
-from napari_attnseg.data.importers.dicom import dicom_files, read_series, require_pydicom
+from napari_attnseg.data.importers.chaos_ground import classes_of, masks_of_slices
+from napari_attnseg.data.importers.chaos_names import GROUP_PATTERN, Modality, file_of, name_of, subject_text
+from napari_attnseg.data.importers.chaos_volumes import find_volumes
+from napari_attnseg.data.importers.dicom import dicom_files, read_series
 from napari_attnseg.data.importers.item import Form, Item, LeftOut, Loaded, Plan, sliced
 from napari_attnseg.data.importers.listing import (
     NIFTIS,
     child,
     natural,
     require_folder,
-    stem,
     visible,
     walk,
     wrong_layout,
 )
-from napari_attnseg.data.importers.naming import Tree, guess
-from napari_attnseg.data.importers.nifti import read_nifti, require_nibabel
-from napari_attnseg.data.importers.pictures import require_size_of
-from napari_attnseg.data.report import counted
+from napari_attnseg.data.importers.naming import Tree
+from napari_attnseg.data.importers.packages import require_nibabel, require_pydicom
 from napari_attnseg.errors import DataError
+from napari_attnseg.events import EventHandler, ignore_event
+from napari_attnseg.wording import counted
 
-Modality = Literal["t2spir", "t1in", "t1out", "ct"]
 SEQUENCES: tuple[Modality, ...] = ("t2spir", "t1in", "t1out", "ct")
 _PHASES: tuple[tuple[str, Modality], ...] = (("InPhase", "t1in"), ("OutPhase", "t1out"))
-GROUP_PATTERN = "^chaos_([^_]+)_"
 _LAYOUT = "<subject>/T2SPIR/DICOM_anon, <subject>/T1DUAL/DICOM_anon, <subject>/DICOM_anon (CT) or image_<n>.nii.gz"
 
 
@@ -53,7 +50,15 @@ class _Series:
     ground: Path | None
 
 
-def find(source: Path, *, form: Form = "stacks", sequence: Modality | None = None) -> Plan:
+def find(
+    source: Path,
+    *,
+    form: Form = "stacks",
+    sequence: Modality | None = None,
+    volume: int | None = None,
+    on_event: EventHandler = ignore_event,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Plan:
     """List the volumes of one sequence below a folder.
 
     Parameters
@@ -64,12 +69,22 @@ def find(source: Path, *, form: Form = "stacks", sequence: Modality | None = Non
         'stacks': one file a subject, `chaos_10_stack.tiff`. 'slices': one a slice, `chaos_10_z07.tiff`. Other sequences
         than t2spir are named, `chaos_10_t1in_stack.tiff`.
     sequence
-        Which one; None: t2spir if it is there, else the first of `SEQUENCES` that is.
+        Which one; None: t2spir if it is there, else the first of `SEQUENCES` that is. NIfTI files do not say theirs:
+        'ct' takes every value of their masks but 0 for liver, any other name or None takes them for MR.
+    volume
+        Which volume of a 4-D NIfTI, counted from 0.
+    on_event
+        Receives `Progress` while NIfTI masks are looked through.
+    should_stop
+        Asked before each of them.
 
     Raises
     ------
     DataError
-        The folder is missing, empty or laid out in another way, has no such sequence, or a package is missing.
+        The folder is missing, empty or laid out in another way, has no such sequence, or a package is missing; or no
+        sequence was given for NIfTI masks that hold only 0 and 255, as they do in CT.
+    KeyboardInterrupt
+        `should_stop` said so; nothing has been written.
     """
     require_folder(source)
     series = list(_series(source))
@@ -79,7 +94,7 @@ def find(source: Path, *, form: Form = "stacks", sequence: Modality | None = Non
     tree = Tree.of(source, NIFTIS)
     if tree.files:
         require_nibabel()
-        return _of_volumes(tree, form, sequence)
+        return find_volumes(tree, form, sequence, volume, on_event, should_stop)
     raise wrong_layout(source, _LAYOUT)
 
 
@@ -93,20 +108,15 @@ def _series(source: Path) -> list[_Series]:
         kind = parent.resolve().name.lower()
         ground = child(parent, "Ground")
         if kind == "t1dual":
-            subject = _subject(parent.resolve().parent.name)
+            subject = subject_text(parent.resolve().parent.name)
             for name, phase in _PHASES:
                 if place := child(folder, name):
                     found.append(_Series(subject, phase, place, ground))
         elif kind == "t2spir":
-            found.append(_Series(_subject(parent.resolve().parent.name), "t2spir", folder, ground))
+            found.append(_Series(subject_text(parent.resolve().parent.name), "t2spir", folder, ground))
         else:
-            found.append(_Series(_subject(parent.resolve().name), "ct", folder, ground))
+            found.append(_Series(subject_text(parent.resolve().name), "ct", folder, ground))
     return found
-
-
-def _subject(text: str) -> str:
-    """Write a subject as in the names of files: two digits, or letters without underscores."""
-    return f"{int(text):02d}" if text.isdecimal() else text.replace("_", "-")
 
 
 def _of_series(source: Path, series: list[_Series], form: Form, sequence: Modality | None) -> Plan:
@@ -125,15 +135,15 @@ def _of_series(source: Path, series: list[_Series], form: Form, sequence: Modali
         if not files:
             left_out.append(LeftOut(one.folder, f"Subject {one.subject} has no DICOM files in {one.folder}."))
             continue
-        name = _name(one.subject, one.sequence)
+        name = name_of(one.subject, one.sequence)
         load = partial(_load_series, name, one, tuple(files), form)
-        items.append(Item(_file(name, form), one.folder, one.ground, load))
+        items.append(Item(file_of(name, form), one.folder, one.ground, load))
     left_out += [
         LeftOut(folder, f"{folder} holds masks, but there is no folder DICOM_anon with their images beside it.")
         for folder, _ in walk(source)
         if folder.name.lower() == "ground" and child(folder.parent, "DICOM_anon") is None
     ]
-    classes = _liver_only() if wanted == "ct" else _organs()
+    classes = classes_of(is_ct=wanted == "ct")
     return Plan(tuple(items), tuple(left_out), tuple(notices), classes, (f"--group-pattern '{GROUP_PATTERN}'",))
 
 
@@ -153,43 +163,3 @@ def _load_series(name: str, one: _Series, files: Sequence[Path], form: Form) -> 
 
 def _pngs(folder: Path | None) -> list[Path]:
     return [] if folder is None else [path for path in visible(folder) if path.suffix.lower() == ".png"]
-
-
-def _of_volumes(tree: Tree, form: Form, sequence: Modality | None) -> Plan:
-    matching = guess(tree)
-    items = []
-    for image, mask in matching.pairs:
-        digits = re.findall(r"\d+", stem(image))
-        name = _name(_subject(digits[-1] if digits else stem(image)), "t2spir")
-        items.append(Item(_file(name, form), image, mask, partial(_load_volume, name, image, mask, form)))
-    left_out = [LeftOut(path, f"{path.name} is a mask without its image.") for path in matching.unpaired]
-    notices = [] if matching.masks is None else [f"Masks are taken from {matching.masks} for images {matching.images}."]
-    if sequence is not None:
-        notices.append("NIfTI files do not say their sequence; all of them are imported.")
-    advice = (f"--group-pattern '{GROUP_PATTERN}'",)
-    return Plan(tuple(items), (*tree.twins, *matching.unclear, *left_out), tuple(notices), _organs(), advice)
-
-
-def _load_volume(name: str, image: Path, mask: Path | None, form: Form) -> Loaded:
-    picture = read_nifti(image)
-    if mask is None:
-        return Loaded(sliced(name, f"{name}_stack.tiff", picture, None, form))
-    values, notices = labels_of_volume(mask, image)
-    require_size_of(mask, values, image, picture)
-    return Loaded(sliced(name, f"{name}_stack.tiff", picture, values, form), notices)
-
-
-def _name(subject: str, sequence: Modality) -> str:
-    return f"chaos_{subject}" if sequence == "t2spir" else f"chaos_{subject}_{sequence}"
-
-
-def _file(name: str, form: Form) -> str:
-    return f"{name}_stack.tiff" if form == "stacks" else name
-
-
-def _organs() -> Classes:
-    return Classes(tuple(ClassEntry(number, name, default_colour(number), number) for number, name in enumerate(NAMES)))
-
-
-def _liver_only() -> Classes:
-    return Classes((ClassEntry(0, NAMES[0], default_colour(0), 0), ClassEntry(1, NAMES[1], default_colour(1), LIVER)))

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from napari_attnseg.data.classes import ClassEntry, Classes, default_colour
 from napari_attnseg.data.convention import values_text
 from napari_attnseg.data.importers.item import Picture
 from napari_attnseg.data.importers.listing import natural
 from napari_attnseg.data.importers.nifti import read_nifti_mask
 from napari_attnseg.data.importers.pictures import read_values, require_size_of
-from napari_attnseg.data.report import counted, names_text
+from napari_attnseg.data.mask_values import distinct
+from napari_attnseg.data.report import names_text
 from napari_attnseg.errors import DataError
+from napari_attnseg.wording import counted
 
 Array = np.ndarray[Any, Any]
 
@@ -64,16 +67,34 @@ def masks_of_slices(
     return masks, notices
 
 
-def labels_of_volume(mask: Path, image: Path) -> tuple[Array, tuple[str, ...]]:
-    """Read a NIfTI mask as classes, uint8 (plane, y, x), and sentences for the user.
+def labels_of_volume(mask: Path, image: Path, is_ct: bool, volume: int | None = None) -> tuple[Array, tuple[str, ...]]:
+    """Read a NIfTI mask as the values that are written, uint8 (plane, y, x), and sentences for the user.
+
+    These are 0 and 255 of CT, else class numbers. `volume`: see `read_nifti`.
 
     Raises
     ------
     DataError
-        See `read_nifti_mask`; also a grey without a meaning.
+        See `read_nifti_mask`; also a grey without a meaning, and several organs in CT.
     """
-    values, notices = read_nifti_mask(mask, image)
-    return _organs(values, mask), notices
+    values, notices = read_nifti_mask(mask, image, volume)
+    if not is_ct:
+        return _organs(values, mask), notices
+    present = [int(value) for value in distinct(values) if value]
+    if len(present) > 1:
+        raise DataError(
+            f"The mask {mask.name} holds {values_text(present)}, but only the liver is marked in CT, by one value; if "
+            f"it is MR, choose another --sequence than ct ({mask})."
+        )
+    return np.where(values, LIVER, 0).astype(np.uint8), notices
+
+
+def classes_of(*, is_ct: bool) -> Classes:
+    """Return what classes.json says: the liver of CT by its value 255, or the organs of MR by their numbers."""
+    values = {0: 0, 1: LIVER} if is_ct else {number: number for number in range(len(NAMES))}
+    return Classes(
+        tuple(ClassEntry(number, NAMES[number], default_colour(number), values[number]) for number in values)
+    )
 
 
 def _pair(slices: Sequence[Path], grounds: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:

@@ -6,7 +6,6 @@ import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from napari_attnseg.data.decode import reason_of
 from napari_attnseg.data.importers.item import Picture
 from napari_attnseg.data.importers.listing import natural, visible
+from napari_attnseg.data.importers.packages import require_pydicom
 from napari_attnseg.data.spacing import Spacing
 from napari_attnseg.errors import DataError
 
@@ -84,23 +84,6 @@ def read_series(files: list[Path]) -> Series:
     known = size is not None
     spacing = Spacing(pixel_size=size, z_spacing=distance, unit="mm" if known or distance else "")
     return Series(Picture(_values(slices), "ZYX", spacing), tuple(item.path for item in slices), tuple(notices))
-
-
-def require_pydicom() -> ModuleType:
-    """Return pydicom.
-
-    Raises
-    ------
-    DataError
-        It is not installed.
-    """
-    try:
-        import pydicom
-    except ImportError as error:
-        raise DataError(
-            "DICOM files are read by pydicom, which is not installed: pip install 'napari-attnseg[import]'."
-        ) from error
-    return pydicom
 
 
 def _has_dicom_mark(path: Path) -> bool:

@@ -14,9 +14,10 @@ import numpy as np
 from napari_attnseg.data.classes import FILE_NAME, ClassEntry, Classes, default_colour, read_classes
 from napari_attnseg.data.convention import MaskConvention, Mode, decide_convention
 from napari_attnseg.data.importers.item import Form, Item, LeftOut, Loaded, Plan, sliced
-from napari_attnseg.data.importers.listing import NIFTIS, content_text, extension, require_folder, stem
+from napari_attnseg.data.importers.listing import NIFTIS, TIFFS, content_text, extension, require_folder, stem
 from napari_attnseg.data.importers.naming import NAME, Matching, Tree, guess, match
-from napari_attnseg.data.importers.nifti import read_nifti, read_nifti_mask, require_nibabel
+from napari_attnseg.data.importers.nifti import read_nifti, read_nifti_mask
+from napari_attnseg.data.importers.packages import require_nibabel
 from napari_attnseg.data.importers.pictures import read_picture, read_values, require_size_of
 from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct
 from napari_attnseg.errors import DataError, SettingsError
@@ -25,6 +26,8 @@ from napari_attnseg.events import EventHandler, Progress, ignore_event
 Array = np.ndarray[Any, Any]
 
 _NEW_FOREGROUND = 255
+SLICES_OF_ONE = "(.*)_z[0-9]+$"
+"""What slices of one stack have in common, so that they are held out together."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Options:
     threshold: float | None = None
     """Grey above which a pixel of a mask is foreground."""
     form: Form = "stacks"
-    """What becomes of Z stacks."""
+    """What becomes of NIfTI volumes and of TIFF stacks whose planes are Z."""
     volume: int | None = None
     """Which volume of a 4-D NIfTI, counted from 0."""
 
@@ -90,9 +93,14 @@ def find(
     top = _common_folder(image for image, _ in matching.pairs)
     items = tuple(_item(image, mask, top, options, convention) for image, mask in matching.pairs)
     unpaired = tuple(LeftOut(path, f"{path.name} is named as a mask but has no image.") for path in matching.unpaired)
-    advice = ("--mask-values instances",) if convention is not None and convention.kind == "instances" else ()
+    are_instances = convention is not None and convention.kind == "instances"
+    advice = ["--mask-values instances"] if are_instances else []
+    if any(not item.is_one_file for item in items):
+        advice.append(f"--group-pattern '{SLICES_OF_ONE}'")
     classes = _classes(source, convention)
-    return Plan(items, (*tree.twins, *matching.unclear, *unpaired), _notices(matching, convention), classes, advice)
+    return Plan(
+        items, (*tree.twins, *matching.unclear, *unpaired), _notices(matching, convention), classes, tuple(advice)
+    )
 
 
 def _given(tree: Tree, options: Options) -> Matching:
@@ -125,19 +133,23 @@ def _common_folder(images: Any) -> Path:
 def _item(image: Path, mask: Path | None, top: Path, options: Options, convention: MaskConvention | None) -> Item:
     name = (image.parent.relative_to(top) / stem(image)).as_posix()
     load = partial(_load, name, image, mask, options, convention)
-    is_cut = options.form == "slices" and extension(image) in NIFTIS
+    is_cut = options.form == "slices" and extension(image) in (*NIFTIS, *TIFFS)
     return Item(name if is_cut else f"{name}.tiff", image, mask, load)
 
 
 def _load(name: str, image: Path, mask: Path | None, options: Options, convention: MaskConvention | None) -> Loaded:
-    is_volume = extension(image) in NIFTIS
-    picture = read_nifti(image, options.volume) if is_volume else read_picture(image)
-    form = options.form if is_volume else "stacks"
+    picture = read_nifti(image, options.volume) if extension(image) in NIFTIS else read_picture(image)
+    form = options.form
+    whole: tuple[str, ...] = ()
+    if form == "slices" and "T" in picture.axes:
+        form = "stacks"
+        whole = (f"{image.name} has times, the axes {picture.axes}, and was not cut; only Z stacks become slices.",)
     if mask is None or convention is None:
-        return Loaded(sliced(name, f"{name}.tiff", picture, None, form))
+        return Loaded(sliced(name, f"{name}.tiff", picture, None, form), whole)
     values, notices = _values(mask, image, options)
     require_size_of(mask, values, image, picture)
-    return Loaded(sliced(name, f"{name}.tiff", picture, _stored(values, convention, mask), form), notices)
+    outputs = sliced(name, f"{name}.tiff", picture, _stored(values, convention, mask), form)
+    return Loaded(outputs, (*notices, *whole))
 
 
 def _values(mask: Path, image: Path, options: Options) -> tuple[Array, tuple[str, ...]]:

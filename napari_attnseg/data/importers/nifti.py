@@ -1,54 +1,25 @@
-"""NIfTI volumes to pictures.
-
-NIfTI stores (X, Y, Z[, volume]) and an affine that says where its axes point, as right, anterior and superior (RAS).
-What is written is (Z, Y, X) as DICOM shows it, so that both give the same picture of the same patient. The third axis
-stays the one of the slices, nothing is resampled:
-
-================  ====================  =====================  ====================
-slices            columns go            rows go                slices go
-================  ====================  =====================  ====================
-axial             right to left         anterior to posterior  inferior to superior
-coronal           right to left         superior to inferior   anterior to posterior
-sagittal          anterior to posterior superior to inferior   left to right
-================  ====================  =====================  ====================
-
-Oblique volumes are turned by the nearest of these. Without an affine (both codes 0) X becomes the columns and Y the
-rows, as stored.
-"""
+"""NIfTI volumes to pictures and to mask values, turned as `nifti_orientation` says."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from napari_attnseg.data.decode import reason_of
 from napari_attnseg.data.importers.item import Picture
+from napari_attnseg.data.importers.nifti_orientation import affine_of_mask, turn_of
+from napari_attnseg.data.importers.packages import require_nibabel
 from napari_attnseg.data.importers.pictures import unsigned
 from napari_attnseg.data.spacing import MICROMETRE, Spacing
 from napari_attnseg.errors import DataError
 
 Array = np.ndarray[Any, Any]
 
-# by the world axis of the slices (0 right, 1 anterior, 2 superior): those of columns and rows, and the slices' sign
-_SHOWN: dict[int, tuple[int, int, int]] = {0: (1, 2, 1), 1: (0, 2, -1), 2: (0, 1, 1)}
 _UNITS = {"mm": "mm", "micron": MICROMETRE, "meter": "m"}
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """How a stored (X, Y, Z) becomes (Z, Y, X)."""
-
-    rows: int = 1
-    columns: int = 0
-    flipped: tuple[int, ...] = ()
-
-    def __call__(self, volume: Array) -> Array:
-        return np.flip(volume, self.flipped).transpose(2, self.rows, self.columns)
 
 
 @dataclass(frozen=True)
@@ -61,7 +32,7 @@ class _Volume:
 
 
 def read_nifti(path: Path, volume: int | None = None) -> Picture:
-    """Read an image as ZYX, or as YX if it has a single slice; see the module's docstring for the orientation.
+    """Read an image as ZYX, or as YX if it has a single slice; see `nifti_orientation`.
 
     Parameters
     ----------
@@ -76,7 +47,7 @@ def read_nifti(path: Path, volume: int | None = None) -> Picture:
         nibabel is not installed, or the file is damaged, has several volumes and none was chosen, or holds colours.
     """
     stored = _read(path, volume)
-    turn = _turn_of(stored.affine)
+    turn = turn_of(stored.affine)
     pixels = np.ascontiguousarray(_of_plain_type(turn(stored.values), path))
     height, width, depth = (stored.spacing[axis] for axis in (turn.rows, turn.columns, 2))
     known = min(height, width) > 0
@@ -99,7 +70,8 @@ def read_nifti_mask(
         See `read_nifti`.
     image
         The NIfTI image that it belongs to. Both must have one shape; a mask whose header says nothing, or nothing but
-        the identity, takes the image's.
+        the identity, takes the image's. If only the image's header says nothing, the mask is taken as it is stored,
+        like the image.
     threshold
         1 where the value is above it, 0 elsewhere; None: the values as they are.
 
@@ -114,38 +86,16 @@ def read_nifti_mask(
         See `read_nifti`; also other shapes, and values that are no whole numbers from 0 up.
     """
     stored = _read(path, volume)
-    affine, notices = stored.affine, []
+    affine = stored.affine
+    notices: tuple[str, ...] = ()
     if image is not None:
         of_image = _read(image, volume, decode=False)
         _require_shape(path, stored.values.shape, image, of_image.values.shape)
-        if affine is None or (_is_identity(affine) and not _agree(affine, of_image.affine)):
-            affine = of_image.affine
-        elif of_image.affine is not None and not _agree(affine, of_image.affine):
-            notices.append(
-                f"The headers of {path.name} and {image.name} place them differently; each was turned by its own, so "
-                "look whether the mask lies where it should."
-            )
-    values = np.ascontiguousarray(_turn_of(affine)(stored.values))
+        affine, notices = affine_of_mask(path, affine, image, of_image.affine)
+    values = np.ascontiguousarray(turn_of(affine)(stored.values))
     if threshold is not None:
-        return (values > threshold).astype(np.uint8), tuple(notices)
-    return unsigned(values, path), tuple(notices)
-
-
-def require_nibabel() -> ModuleType:
-    """Return nibabel.
-
-    Raises
-    ------
-    DataError
-        It is not installed.
-    """
-    try:
-        import nibabel
-    except ImportError as error:
-        raise DataError(
-            "NIfTI files are read by nibabel, which is not installed: pip install 'napari-attnseg[import]'."
-        ) from error
-    return nibabel
+        return (values > threshold).astype(np.uint8), notices
+    return unsigned(values, path), notices
 
 
 def _read(path: Path, volume: int | None, *, decode: bool = True) -> _Volume:
@@ -193,34 +143,6 @@ def _one_volume(path: Path, image: Any, volume: int | None, decode: bool) -> Arr
         return np.broadcast_to(np.uint8(0), spatial)
     wanted: list[Any] = [slice(None)] * 3 + [volume if length > 1 else 0 for length in shape[3:]]
     return np.asarray(image.dataobj[tuple(wanted)]).reshape(spatial)
-
-
-def _turn_of(affine: Array | None) -> _Turn:
-    if affine is None:
-        return _Turn()
-    found = require_nibabel().orientations.io_orientation(affine)
-    if not np.isfinite(found).all():
-        return _Turn()  # the affine flattens an axis and so says nothing
-    world = [int(axis) for axis in found[:, 0]]
-    columns, rows, slices = _SHOWN[world[2]]
-    wanted = {columns: -1, rows: -1, world[2]: slices}
-    flipped = tuple(axis for axis in range(3) if found[axis, 1] != wanted[world[axis]])
-    return _Turn(world.index(rows), world.index(columns), flipped)
-
-
-def _is_identity(affine: Array) -> bool:
-    """Whether it is what programs write that know no position."""
-    return bool(np.allclose(affine, np.eye(4)))
-
-
-def _agree(affine: Array, other: Array | None) -> bool:
-    """Whether two affines place a volume alike, within a tenth of a voxel's side for each axis."""
-    if other is None:
-        return False
-    scale = np.abs(affine[:3, :3]).max() or 1.0
-    return bool(np.abs(affine[:3, :3] - other[:3, :3]).max() < 0.01 * scale) and bool(
-        np.abs(affine[:3, 3] - other[:3, 3]).max() < 0.1 * scale
-    )
 
 
 def _require_shape(mask: Path, shape: tuple[int, ...], image: Path, expected: tuple[int, ...]) -> None:

@@ -22,12 +22,24 @@ Array = np.ndarray[Any, Any]
 
 _JPEG = (".jpg", ".jpeg")
 _COLOURED = {"P": "RGB", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "La": "LA"}
+_ORIENTATION = 0x0112
+# by EXIF's orientation: whether rows and columns change places, and which axes are flipped then
+_UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
+    2: (False, (1,)),
+    3: (False, (0, 1)),
+    4: (False, (0,)),
+    5: (True, ()),
+    6: (True, (1,)),
+    7: (True, (0, 1)),
+    8: (True, (0,)),
+}
 
 
 def read_picture(path: Path) -> Picture:
     """Read an image as grey (YX) or RGB (YXS); alpha is dropped, a palette becomes RGB, 16 bits stay 16 bits.
 
-    TIFF files keep their planes, channels and pixel size.
+    It is turned as its EXIF orientation says, as a camera's picture is shown. TIFF files keep their planes, channels
+    and pixel size.
 
     Raises
     ------
@@ -42,6 +54,7 @@ def read_picture(path: Path) -> Picture:
         else:
             mode = _COLOURED.get(image.mode)
             pixels = np.asarray(image.convert(mode) if mode else image)
+        pixels = _upright(pixels, image)
     pixels = _without_alpha(pixels)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
@@ -54,7 +67,8 @@ def read_values(path: Path, threshold: float | None = None) -> Array:
     Parameters
     ----------
     path
-        A PNG, BMP or TIFF of one channel, of equal channels, or with a palette, whose indices are the values.
+        A PNG, BMP or TIFF of one channel, of equal channels, or with a palette, whose indices are the values; turned
+        as its EXIF orientation says, if it has one.
     threshold
         Read as grey instead, with 1 where the grey is above it; the only way to read a JPEG.
 
@@ -78,7 +92,7 @@ def read_values(path: Path, threshold: float | None = None) -> Array:
             f"PNG or TIFF, or say with --threshold above which grey a pixel is foreground ({path})."
         )
     with _opened(path) as image:
-        pixels = _decoded_png(path) if _has_16_bit_colour(path) else np.asarray(image)
+        pixels = _upright(_decoded_png(path) if _has_16_bit_colour(path) else np.asarray(image), image)
     pixels = _without_alpha(pixels)
     if pixels.ndim == 3:
         if not (pixels == pixels[..., :1]).all():
@@ -163,6 +177,16 @@ def _decoded_png(path: Path) -> Array:
     import imagecodecs
 
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
+
+
+def _upright(pixels: Array, image: Image.Image) -> Array:
+    """Turn pixels, rows and columns first, as the EXIF orientation of their image says."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises whatever damaged EXIF provokes, but the pixels are whole
+        orientation = 1
+    transposed, flipped = _UPRIGHT.get(orientation, (False, ()))
+    return np.flip(pixels.swapaxes(0, 1) if transposed else pixels, flipped)
 
 
 def _without_alpha(pixels: Array) -> Array:
