@@ -16,6 +16,7 @@ import torch
 
 from napari_attnseg.cli import main
 from napari_attnseg.data.tiff import read_info
+from napari_attnseg.prediction.predictor import Predictor
 from tests.conftest import MakeFolder
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
@@ -117,6 +118,14 @@ def test_classes_are_written_in_the_values_they_were_read_in(make_folder: MakeFo
     code, output, _ = run("evaluate", tmp_path / "run/best.safetensors", source)
     assert code == 0
     assert "Dice of each class" in output
+
+
+def test_memory_too_small_to_score_an_image_is_one_sentence(
+    make_folder: MakeFolder, model: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked for is larger by hand; the error is NumPy's own."""
+    monkeypatch.setattr(Predictor, "predict_image", lambda *_, **__: np.empty(2**50))
+    refused(run("evaluate", model, make_folder(1, "large")), "cell00", "too large for this computer's memory", "cut")
 
 
 def test_a_grey_model_meets_rgb(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:

@@ -36,7 +36,7 @@ SETTINGS = [
     "--device",
     "cpu",
 ]
-KILLS = 10
+KILLS = 6
 
 
 def command(source: Path, run: Path, *more: str, epochs: int = 30) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -14,8 +15,11 @@ import pytest
 import tifffile
 
 from napari_attnseg.cli import main
+from napari_attnseg.data.ome_zarr import Layout
+from napari_attnseg.data.tiff import read_info
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, Notice, Progress, Started, event_from_json
 from napari_attnseg.jobs import start
+from napari_attnseg.prediction.disk import disk_needed
 from tests.conftest import damage_tile
 from tests.prediction.test_predictor import model
 
@@ -111,6 +115,30 @@ def test_a_bad_image_is_noted_and_the_others_are_predicted(
     assert any(isinstance(event, Notice) and "b.tif" in event.message for event in found)
 
 
+@pytest.mark.parametrize("form", ["tiff", "ome-zarr"])
+def test_nothing_of_an_earlier_prediction_stays_beside_a_new_one(
+    network: Path, images: Path, job: Path, tmp_path: Path, form: str
+) -> None:
+    out, ending = tmp_path / "out", ".tif" if form == "tiff" else ".ome.zarr"
+    for name in ("a.tif", "b.tif"):
+        assert main(arguments(network, out, images / name, "--format", form, "--probability")) == 0
+    other = model(tmp_path / "other.safetensors")
+    assert main(arguments(other, out, images, "--format", form, "--job", job)) == 0
+    names = {path.name for path in out.iterdir()}
+    assert names == {f"a_PRED{ending}", f"b_PRED{ending}", "late"}
+    told = [event.message for event in events(job) if isinstance(event, Notice)]
+    assert told == [f"Replaces 2 earlier predictions in {out}, with any _PROB and _ATTN files."]
+
+
+def test_a_file_of_the_user_named_as_a_probability_stays(network: Path, images: Path, tmp_path: Path) -> None:
+    own = tmp_path / "out" / "a_PROB.tif"
+    own.parent.mkdir()
+    tifffile.imwrite(own, np.zeros((4, 4), np.float32))
+    before = own.read_bytes()
+    assert main(arguments(network, own.parent, images / "a.tif")) == 0
+    assert own.read_bytes() == before
+
+
 def test_an_image_with_gaps_counts_as_written_and_is_named(
     network: Path, images: Path, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,7 +147,7 @@ def test_an_image_with_gaps_counts_as_written_and_is_named(
     assert main(arguments(network, tmp_path / "out", images, "--job", job)) == 1
     output, error = capsys.readouterr()
     assert f"Wrote 3 predictions to {tmp_path / 'out'}, 1 of them with gaps." in output
-    assert "1 of 3 images are not predicted in all their parts: b.tif was predicted with gaps" in error
+    assert "1 of 3 images could be predicted only in parts: b.tif was predicted with gaps" in error
     end = events(job)[-1]
     assert isinstance(end, Finished)
     assert (end.results["images"], end.results["failed"]) == (3, [])
@@ -183,3 +211,33 @@ def test_a_job_folder_that_cannot_be_written_to_gets_a_sentence(
 ) -> None:
     assert main(arguments(network, tmp_path / "out", images, "--job", tmp_path / "no" / "where")) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_disk_that_may_be_too_small_for_all_is_told_before(
+    network: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert main(arguments(network, out, images / "a.tif", "--probability")) == 0
+    capsys.readouterr()
+    there = sum(path.stat().st_size for path in out.iterdir())
+    needed = sum(disk_needed({"_PRED": one, "_PROB": two}) for one, two in [_layouts(images / "a.tif")] * 3)
+    room = SimpleNamespace(free=int(needed) - there - 10)
+    monkeypatch.setattr("napari_attnseg.prediction.disk.shutil.disk_usage", lambda folder: room)
+    assert main(arguments(network, out, images, "--probability")) == 0
+    said = capsys.readouterr().out
+    assert "The predictions may need 0.0 MB" in said
+    assert said.index("The predictions may need") < said.index("Wrote 3")
+    assert "Replaces 1 earlier prediction in" in said
+    assert len(list(out.rglob("*_PRED.*"))) == 3
+    room.free += 10_000
+    assert main(arguments(network, out, images, "--probability")) == 0
+    assert "may need" not in capsys.readouterr().out
+
+
+def _layouts(image: Path) -> tuple[Layout, Layout]:
+    info = read_info(image)
+    return Layout(info, "uint8"), Layout(info, "float32", ("foreground",))

@@ -12,7 +12,8 @@ from typing import Any
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.data.pairs import extension_of
 from napari_attnseg.errors import SaveError, SettingsError
-from napari_attnseg.settings import ModelSettings, make, option_name
+from napari_attnseg.settings import HALF_WIDTHS, ModelSettings, make, option_name
+from napari_attnseg.wording import counted
 
 _LARGEST = {"size": 16384, "channels": 64, "classes": 254}
 _WIDTH = 120  # of the table where there is no terminal
@@ -88,6 +89,9 @@ def run(options: argparse.Namespace) -> int:
         image = {name: getattr(options, name) for name in _LARGEST}
         write_json(options.json, image | {"settings": values, "models": [row.to_json() for row in rows]})
     _print(rows, f"One image of {options.size} x {options.size} pixels", options.channels, options.classes)
+    if "widths" not in values:
+        half = " ".join(map(str, HALF_WIDTHS))
+        print(f"On a CPU without 16-bit arithmetic a training halves the widths, as --widths {half} shows here.")
     return 0
 
 
@@ -125,7 +129,7 @@ def _figure(count: int | None, unit: float) -> str:
 
 
 def _print(rows: list[_Row], image: str, channels: int, classes: int) -> None:
-    print(f"{image}, {channels} channel{'s' * (channels != 1)}, {classes} class{'es' * (classes != 1)}")
+    print(f"{image}, {counted(channels, 'channel')}, {classes} class{'es' * (classes != 1)}")
     table = [_HEADER, *(row.cells() for row in rows)]
     name, parameters, multiply_adds, maps, _ = (max(map(len, column)) for column in zip(*table, strict=True))
     across = shutil.get_terminal_size((_WIDTH, 0)).columns

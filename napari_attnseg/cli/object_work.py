@@ -15,6 +15,7 @@ from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import DataSettings, ObjectSettings, PredictionSettings
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.objects.one_image import Result
@@ -46,11 +47,18 @@ def work_on_masks(
     from napari_attnseg.objects.one_image import objects_of_source, objects_path
     from napari_attnseg.objects.reading import convention_of
     from napari_attnseg.objects.sources import find_sources, label_stem
+    from napari_attnseg.prediction.gaps import gaps_of
 
     sources, notices = find_sources(options.data, options.take, images=options.images, mask_suffix=data.mask_suffix)
     for notice in notices:
         on_event(Notice(notice))
     predicted = label_stem(sources[0].labels).upper().endswith("_PRED")
+    for source in sources if predicted else ():
+        if gaps := gaps_of(source.labels):
+            on_event(Notice(
+                f"{source.labels.name} has {counted(len(gaps), 'gap')}, where the image could not be decoded: no "
+                "objects are found there, and the area counts as empty in densities."
+            ))  # fmt: skip
     folders = [options.images, sources[0].image.parent if sources[0].image else None, sources[0].labels.parent]
     classes = next((found for folder in folders if folder and (found := find_classes(folder))), None)
     convention = convention_of([one.labels for one in sources], classes, data.mask_values, predicted=predicted)

@@ -18,6 +18,7 @@ from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.errors import AttnSegError, DataError, SaveError, SettingsError, Stopped
 from napari_attnseg.events import EventHandler, Notice, Progress
 from napari_attnseg.settings import DataSettings, ObjectSettings, PredictionSettings, make
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.objects.table import Row, Table
@@ -91,15 +92,15 @@ def run(options: argparse.Namespace) -> int:
             on_event(Notice(f"{' and '.join(before)} of an earlier call were replaced in {out}."))
         if outcome.uncalibrated:
             on_event(
-                Notice(f"{_count(outcome.uncalibrated, 'image')} without a known pixel size: measured in pixels only.")
+                Notice(f"{counted(outcome.uncalibrated, 'image')} without a known pixel size: measured in pixels only.")
             )
     place = f"; see {out}" if outcome.tables else ""
-    print(f"Found {_count(outcome.objects, 'object')} in {_count(len(outcome.tables), 'image')}{place}.")
+    print(f"Found {counted(outcome.objects, 'object')} in {counted(len(outcome.tables), 'image')}{place}.")
     if interrupt.requested:
         return 130
     if outcome.failed:
         total = len(outcome.failed) + len(outcome.tables)
-        raise AttnSegError(f"{len(outcome.failed)} of {_count(total, 'image')} failed: {outcome.failed[0]}")
+        raise AttnSegError(f"{len(outcome.failed)} of {counted(total, 'image')} failed: {outcome.failed[0]}")
     return 0
 
 
@@ -177,7 +178,3 @@ def _without(kind: type[BaseModel], wanted: tuple[str, ...]) -> list[str]:
 
 def _of(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in kind.model_fields}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

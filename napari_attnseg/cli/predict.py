@@ -5,23 +5,25 @@ from __future__ import annotations
 import argparse
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_attnseg.cli.job_folder import asked_by_file, noted
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
+from napari_attnseg.cli.predict_outputs import asked_for
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.cli.scheduler import add_scheduler
-from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
-from napari_attnseg.errors import AttnSegError, DataError, GapsError, SaveError, Stopped
+from napari_attnseg.data.pairs import PREDICTION
+from napari_attnseg.errors import AttnSegError, DataError, GapsError, Stopped
 from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
 from napari_attnseg.jobs import STOP
-from napari_attnseg.models.model_card import load_card
+from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.prediction.outcome import Outcome
 from napari_attnseg.settings import PredictionSettings, make
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.prediction.finishing import LargeProgress
@@ -96,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
             on_event(Cancelled(text))
         else:
             with_gaps = f", {len(outcome.gaps)} of them with gaps" if outcome.gaps else ""
-            text = f"Wrote {_count(outcome.written, 'prediction')} to {options.out}{with_gaps}."
+            text = f"Wrote {counted(outcome.written, 'prediction')} to {options.out}{with_gaps}."
             on_event(Finished(text, {"images": outcome.written, "failed": outcome.failed, "gaps": outcome.gaps}))
     if not options.events and (interrupt.requested or not outcome.failed):
         print(text)
@@ -115,11 +117,11 @@ def _require_whole(outcome: Outcome) -> None:
         There are some.
     """
     if outcome.failed:
-        count = f"{len(outcome.failed)} of {outcome.asked}"
-        raise AttnSegError(f"{count} images could not be predicted: {outcome.failed[0]}")
+        count = f"{len(outcome.failed)} of {counted(outcome.asked, 'image')}"
+        raise AttnSegError(f"{count} could not be predicted: {outcome.failed[0]}")
     if outcome.gaps:
-        count = f"{len(outcome.gaps)} of {outcome.written}"
-        raise AttnSegError(f"{count} images are not predicted in all their parts: {outcome.gaps[0]}")
+        count = f"{len(outcome.gaps)} of {counted(outcome.written, 'image')}"
+        raise AttnSegError(f"{count} could be predicted only in parts: {outcome.gaps[0]}")
 
 
 def _predict(
@@ -135,10 +137,11 @@ def _predict(
     from napari_attnseg.prediction.to_files import predict_to_files
 
     predictor = Predictor(model, settings)
-    outputs = _asked_for(options, predictor.data.mask_suffix)
-    on_event(Started(f"Predict {_count(len(outputs), 'image')} with {options.model}", predictor.compute.description))
+    outputs = asked_for(options, predictor.data.mask_suffix)
+    on_event(Started(f"Predict {counted(len(outputs), 'image')} with {options.model}", predictor.compute.description))
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
+    _look_at_disk(predictor.card, settings, outputs, options.out, on_event, should_stop)
     report = _reporter(len(outputs), on_event)
     outcome, grey = Outcome(), 0
     for number, image in enumerate(outputs):
@@ -158,7 +161,7 @@ def _predict(
         if should_stop():
             break
     if grey:
-        on_event(Notice(f"{_count(grey, 'grey image')} went into the network as RGB with three equal channels."))
+        on_event(Notice(f"{counted(grey, 'grey image')} went into the network as RGB with three equal channels."))
     return outcome
 
 
@@ -186,115 +189,34 @@ def _predict_on_cluster(
 ) -> Outcome:
     """Have the workers of a cluster predict all images; see `_predict`."""
     model = model_path(options.model)
-    outputs = _asked_for(options, load_card(model).data.mask_suffix)
+    outputs = asked_for(options, load_card(model).data.mask_suffix)
     from napari_attnseg.cluster.connection import connected
 
     try:
         with connected(options.scheduler, options.scheduler_timeout, should_stop) as client:
             from napari_attnseg.cluster.predicting import predict_images
 
+            _look_at_disk(load_card(model), settings, outputs, options.out, on_event, should_stop)
             return predict_images(client, model, settings, outputs, on_event, should_stop)
     except Stopped:
         return Outcome()
 
 
-def _asked_for(options: argparse.Namespace, mask_suffix: str) -> dict[Path, Path]:
-    """Return all images, and where the prediction of each goes; the folders are made.
+def _look_at_disk(
+    card: ModelCard,
+    settings: PredictionSettings,
+    outputs: Mapping[Path, Path],
+    out: Path,
+    on_event: EventHandler,
+    should_stop: Callable[[], bool],
+) -> None:
+    """Say if there will perhaps be no room for all predictions, and how many are there already."""
+    from napari_attnseg.prediction.disk import shortage
+    from napari_attnseg.prediction.targets import target_of
 
-    Raises
-    ------
-    DataError, SaveError
-        There are none, or they cannot be written.
-    """
-    inputs = [*options.input, *(_listed(options.list) if options.list else ())]
-    outputs = _outputs(_images(inputs, mask_suffix, options.base), options.out)
-    _require_no_annotation(outputs, mask_suffix)
-    _make_folders({path.parent for path in outputs.values()}, options.out)
-    return outputs
-
-
-def _listed(path: Path) -> list[Path]:
-    """Read a list of inputs.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"The list {path} cannot be read ({error}); expected a text file with a path a line."
-        ) from error
-    return [Path(line.strip()) for line in lines if line.strip()]
-
-
-def _images(inputs: list[Path], mask_suffix: str, base: Path | None) -> dict[Path, Path]:
-    """Return each image with the folder that it lies below: `base`, else where it was found."""
-    found: dict[Path, Path] = {}
-    for source in inputs:
-        below = source if source.is_dir() else source.parent
-        if base is not None and source.is_relative_to(base):
-            below = base
-        found |= {pair.image: below for pair in find_pairs(source, mask_suffix).pairs}
-    if not found:
-        raise DataError(
-            f"There are no TIFF images in {', '.join(map(str, inputs))}."
-            if inputs
-            else "There is nothing to predict; name TIFF images or folders, or give a list with --list."
-        )
-    return found
-
-
-def _outputs(images: dict[Path, Path], out: Path) -> dict[Path, Path]:
-    """Return where each prediction goes: below `out` as the image lies below the folder that was given.
-
-    Raises
-    ------
-    DataError
-        Two images would write the same file.
-    """
-    taken: dict[Path, Path] = {}
-    outputs = {}
-    for image, below in images.items():
-        path = output_path(image, PREDICTION, out / image.parent.relative_to(below))
-        if path in taken:
-            raise DataError(
-                f"{taken[path]} and {image} would both be written to {path}; predict them into two folders."
-            )
-        taken[path] = image
-        outputs[image] = path
-    return outputs
-
-
-def _require_no_annotation(outputs: dict[Path, Path], mask_suffix: str) -> None:
-    """Refuse to write what would be, or replace, a mask where masks are named as predictions are.
-
-    Raises
-    ------
-    DataError
-        A prediction would replace a mask, or be taken for one.
-    """
-    suffix = mask_suffix.upper()
-    if suffix not in OUTPUT_SUFFIXES:
-        return
-    for image, path in outputs.items():
-        beside = path.parent.resolve() == image.parent.resolve()
-        if beside or output_path(image, suffix, path.parent).exists():
-            raise DataError(
-                f"The masks of this model's images end in {mask_suffix}, as predictions do, so what is written to "
-                f"{path.parent} could replace a mask; choose a new folder with --out."
-            )
-
-
-def _make_folders(folders: set[Path], out: Path) -> None:
-    try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SaveError(f"The folder {out} cannot be made ({error.strerror}).") from error
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    if text := shortage(card, settings, outputs, should_stop):
+        on_event(Notice(text))
+    as_tiff = settings.format == "tiff"
+    there = sum(target_of(image, PREDICTION, path.parent, as_tiff=as_tiff).exists() for image, path in outputs.items())
+    if there:
+        on_event(Notice(f"Replaces {counted(there, 'earlier prediction')} in {out}, with any _PROB and _ATTN files."))

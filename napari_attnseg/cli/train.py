@@ -20,6 +20,7 @@ from napari_attnseg.jobs import EVENTS, PAUSE, STOP
 from napari_attnseg.settings import RunSettings, make, read_recipe
 from napari_attnseg.training.launch import launch
 from napari_attnseg.training.run_folder import new_run_path
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.training.group import Group
@@ -213,7 +214,7 @@ def _any_of(*checks: Callable[[], bool]) -> Callable[[], bool]:
 
 def _closing(result: Any, group: Group) -> str:
     score = "" if result.best_score is None else f" Best score on held-out images: {result.best_score:.3f}."
-    epochs = f"{result.epochs} epoch{'s' * (result.epochs != 1)}"
+    epochs = counted(result.epochs, "epoch")
     if result.start_score is not None:
         gain = "" if result.improved else ", which nothing learnt since is better than"
         score += f" The starting model's: {result.start_score:.3f}{gain}."

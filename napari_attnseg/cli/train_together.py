@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari_attnseg.errors import AttnSegError
+from napari_attnseg.errors import AttnSegError, ShortOfMemoryError
 from napari_attnseg.training.launch import launch
 
 if TYPE_CHECKING:
@@ -29,10 +29,19 @@ def train_together(options: argparse.Namespace, train: Callable[[argparse.Namesp
     group = Group.join(launch())
     try:
         code = train(options, group)
+    except ShortOfMemoryError as error:
+        _say(error)
+        if group.is_first:  # else the first learns of it by the end of this process, and is not waited for
+            group.has_spoken()
+        return 1
     except AttnSegError as error:
         if group.is_first:
-            print(f"napari-attnseg: {error}", file=sys.stderr, flush=True)
+            _say(error)
         group.has_spoken()
         return 1
     group.leave()
     return code
+
+
+def _say(error: AttnSegError) -> None:
+    print(f"napari-attnseg: {error}", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import tifffile
 
 from napari_attnseg.data.axes import squeeze, understand_axes
@@ -24,9 +25,11 @@ from napari_attnseg.data.lazy_pixels import Pixels
 from napari_attnseg.data.pyramid import Overview, stored_levels
 from napari_attnseg.data.regions import regions_of
 from napari_attnseg.data.tiff import read_image, read_info
+from napari_attnseg.errors import DataError
 
 MOST_BYTES_AT_ONCE = 256 * 2**20
 _SAMPLE = 256
+_COPIES = 2  # of the pixels: what is decoded is put in order
 
 Array = np.ndarray[Any, Any]
 
@@ -166,7 +169,7 @@ def opened_pixels(path: Path, axes: str | None = None) -> Iterator[tuple[ImageIn
     Raises
     ------
     DataError
-        See `open_lazily`.
+        See `open_lazily`; or what has to be read as a whole does not fit into memory.
     """
     path = Path(path)
     info = read_info(path, axes)
@@ -176,10 +179,23 @@ def opened_pixels(path: Path, axes: str | None = None) -> Iterator[tuple[ImageIn
         if pixels is not None and prod(pixels.chunks) * pixels.dtype.itemsize <= MOST_BYTES_AT_ONCE:
             yield info, pixels
             return
+    _require_memory(info)
     yield info, layer_order(read_image(path, axes).pixels, info)
 
 
+def _require_memory(info: ImageInfo) -> None:
+    """Refuse an image that can only be read as a whole and does not fit: the system would end the program."""
+    needed = prod(info.shape) * np.dtype(info.dtype).itemsize * _COPIES
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"{info.path.name} is stored in such large pieces that it can only be read as a whole, which takes about "
+            f"{needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free. Save it in tiles, or uncompressed."
+        )
+
+
 def _read_whole(path: Path, axes: str | None, info: ImageInfo, names: str) -> LazyImage:
+    _require_memory(info)
     pixels = layer_order(read_image(path, axes).pixels, info)
     return _assemble(info, names, [pixels], None)
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.data.info import ImageInfo
-from napari_attnseg.data.regions import Damage, MappedRegions, PagedRegions
+from napari_attnseg.data.regions import Damage, FlatRegions, PagedRegions
 
 _CHUNK = 1024
 
 Array = np.ndarray[Any, Any]
-Regions = PagedRegions | MappedRegions
+Regions = PagedRegions | FlatRegions
 
 
 class Pixels:
@@ -46,10 +46,6 @@ class Pixels:
     def mark_damage(self, on_damage: Callable[[Damage], None]) -> None:
         """Read zeros, and tell of it, where a tile or strip cannot be decoded, from now on."""
         self._regions.on_damage = on_damage
-
-    def release(self) -> None:
-        """Give back memory that reading has taken up; what is read later comes from the file anew."""
-        self._regions.release()
 
     @property
     def _y_axis(self) -> int:

@@ -11,7 +11,7 @@ import tifffile
 
 from napari_attnseg.data.atomic import replacing
 from napari_attnseg.data.ome_zarr import Layout
-from napari_attnseg.data.write import description_options, write_image
+from napari_attnseg.data.write import SOFTWARE, description_options, write_image
 
 TILE = 512
 
@@ -73,7 +73,7 @@ def _options(layout: Layout) -> dict[str, Any]:
         "compression": "zlib",
         "predictor": np.dtype(layout.dtype).kind == "f",  # real numbers hardly shrink without
         "dtype": layout.dtype,
-        "software": "napari-attnseg",
+        "software": SOFTWARE,
     }
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -21,6 +18,7 @@ from napari_attnseg.errors import DataError
 Array = np.ndarray[Any, Any]
 Page = tifffile.TiffPage | tifffile.TiffFrame
 _JPEG = {6, 7, 33007, 34892}
+_READ_WHOLE = 2**14  # bytes that lie in one piece and are sooner read than skipped
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ class PagedRegions:
         self.on_damage: Callable[[Damage], None] | None = None
         self._pages: list[Page | None] = list(series.pages)
         self._keyframe = series.keyframe
-        self._lock = threading.Lock()
         self._handle = self._keyframe.parent.filehandle
+        self._handle.set_lock(True)  # levels of a pyramid share it
         self._decode = self._keyframe.decode  # made on first use, which is not safe in threads
         inner = axes[-len(self._keyframe.shape) :]
         self._turned = inner.index("X") < inner.index("Y")
@@ -90,9 +88,6 @@ class PagedRegions:
         if self._turned:
             return self._read_page(plane, group, columns, rows).swapaxes(1, 2)
         return self._read_page(plane, group, rows, columns)
-
-    def release(self) -> None:
-        """Give back memory that reading has taken up: none."""
 
     def _stored_segment(self) -> tuple[int, int]:
         page = self._keyframe
@@ -144,7 +139,7 @@ class PagedRegions:
         if int(self._keyframe.compression) in _JPEG:
             options = {"jpegtables": page.jpegtables, "jpegheader": self._keyframe.jpegheader}
         try:
-            with self._lock:
+            with self._handle.lock:
                 self._handle.seek(offset)
                 data = self._handle.read(size)
             decoded = self._decode(data, index, _fullsize=False, **options)[0]
@@ -154,10 +149,11 @@ class PagedRegions:
         return None if decoded is None else np.asarray(decoded)[0]
 
 
-class MappedRegions:
-    """A series that lies uncompressed and in one piece in its file, which is mapped into memory.
+class FlatRegions:
+    """A series that lies uncompressed and in one piece in its file; safe to use from several threads.
 
-    The attributes are those of `PagedRegions`; each value along axis C counts as a group.
+    It is read, not mapped into memory: where a mapped file is cut short meanwhile, the system kills the program. The
+    attributes are those of `PagedRegions`; each value along axis C counts as a group.
     """
 
     def __init__(
@@ -167,38 +163,72 @@ class MappedRegions:
         size, end = path.stat().st_size, series.dataoffset + series.nbytes
         if end > size:
             raise cut_short(path, f"it has {size} bytes but its pixels should reach to byte {end}")
-        dtype = np.dtype(series.dtype).newbyteorder("<" if byteorder == "<" else ">")
+        self._path, self._begin, self._shape, self._axes = path, series.dataoffset, shape, axes
+        self._dtype = np.dtype(series.dtype).newbyteorder("<" if byteorder == "<" else ">")
+        self._handle = series.keyframe.parent.filehandle
+        self._handle.set_lock(True)
         self.on_damage: Callable[[Damage], None] | None = None  # there is nothing to decode
-        stored = np.memmap(path, dtype, "r", series.dataoffset, shape)
-        stack = [i for i, axis in enumerate(axes) if axis in "TZ"]
-        self._stack_shape = tuple(shape[i] for i in stack)
-        pixels: Array = stored.transpose([*stack, *(axes.index(axis) for axis in "CSYX" if axis in axes)])
-        for position, axis in ((len(stack), "C"), (len(stack) + 1, "S")):
-            pixels = pixels if axis in axes else np.expand_dims(pixels, position)
-        self._pixels = pixels
-        self._stored = stored
-        self.groups = int(pixels.shape[len(stack)])
+        self._stack_shape = tuple(length for length, axis in zip(shape, axes, strict=True) if axis in "TZ")
+        self.groups = shape[axes.index("C")] if "C" in axes else 1
         self.segment_shape = (1, 1)
 
     def read(self, plane: int, group: int, rows: slice, columns: slice) -> Array:
-        """Read a part of a plane: (sample, y, x), as stored but in native byte order."""
-        place = tuple(int(i) for i in np.unravel_index(plane, self._stack_shape)) if self._stack_shape else ()
-        key: Any = (*place, group, slice(None), rows, columns)
-        part = self._pixels[key]
-        return np.array(part, dtype=part.dtype.newbyteorder("="))
+        """Read a part of a plane: (sample, y, x), as stored but in native byte order.
 
-    def release(self) -> None:
-        """Give back memory that reading has taken up: pages of the file that the system keeps mapped."""
-        mapped = getattr(self._stored, "_mmap", None)
-        advice = getattr(mmap, "MADV_DONTNEED", None)  # neither Windows nor, in effect, macOS have it
-        if mapped is not None and advice is not None:
-            with suppress(OSError, ValueError):
-                mapped.madvise(advice)
+        Raises
+        ------
+        DataError
+            The file was cut short since it was opened, or is closed.
+        """
+        stack = [axis for axis in self._axes if axis in "TZ"]
+        place = dict(zip(stack, map(int, np.unravel_index(plane, self._stack_shape)), strict=True)) if stack else {}
+        one = {axis: slice(number, number + 1) for axis, number in (place | {"C": group}).items()}
+        wanted = one | {"S": slice(0, None), "Y": rows, "X": columns}
+        part = self._read([wanted[axis].indices(n)[:2] for axis, n in zip(self._axes, self._shape, strict=True)])
+        kept = [axis for axis in self._axes if axis in "SYX"]
+        part = part.reshape([part.shape[self._axes.index(axis)] for axis in kept])
+        part = part.transpose([kept.index(axis) for axis in "SYX" if axis in kept])
+        return np.asarray(part if "S" in kept else part[None], dtype=part.dtype.newbyteorder("="))
+
+    def _read(self, ranges: list[tuple[int, int]]) -> Array:
+        """Read from the first number to before the second one along each axis."""
+        last, run = 0, self._dtype.itemsize
+        taken = list(ranges)  # more than asked for where that saves many small reads
+        for last in reversed(range(len(ranges))):
+            run *= self._shape[last]
+            if ranges[last] != (0, self._shape[last]) and run > _READ_WHOLE:
+                break
+            taken[last] = (0, self._shape[last])
+        starts, step = np.zeros(1, np.int64), prod(self._shape[last:])
+        starts += taken[last][0] * prod(self._shape[last + 1 :])
+        for axis in reversed(range(last)):
+            starts = (np.arange(*taken[axis])[:, None] * step + starts).ravel()
+            step *= self._shape[axis]
+        part = np.empty([stop - start for start, stop in taken], self._dtype)
+        self._fill(part, starts * self._dtype.itemsize + self._begin)
+        inside = (slice(one[0] - more[0], one[1] - more[0]) for one, more in zip(ranges, taken, strict=True))
+        return part[tuple(inside)]
+
+    def _fill(self, part: Array, offsets: Array) -> None:
+        """Fill an array with equal pieces that begin at these places of the file."""
+        values: Any = part.reshape(-1).view(np.uint8).data
+        size = part.nbytes // max(len(offsets), 1)
+        count = 0
+        try:
+            with self._handle.lock:
+                for number, offset in enumerate(offsets.tolist()):
+                    self._handle.seek(offset)
+                    count += self._handle.readinto(values[number * size : (number + 1) * size])
+        except (OSError, *DECODING_ERRORS) as error:
+            name, reason = self._path.name, reason_of(error)
+            raise DataError(f"A part of {name} cannot be read: {reason} ({self._path}).") from error
+        if count < part.nbytes:
+            raise cut_short(self._path, "it became shorter while it was read")
 
 
 def regions_of(
     path: Path, series: tifffile.TiffPageSeries, info: ImageInfo, shape: Sequence[int] | None = None
-) -> PagedRegions | MappedRegions | None:
+) -> PagedRegions | FlatRegions | None:
     """Return what reads parts of a series; None if the file does not store planes one by one.
 
     Parameters
@@ -219,7 +249,7 @@ def regions_of(
     """
     lengths = tuple(info.shape if shape is None else shape)
     if series.dataoffset is not None:
-        return MappedRegions(path, series, info.byteorder, lengths, info.axes)
+        return FlatRegions(path, series, info.byteorder, lengths, info.axes)
     page = series.keyframe
     count = len(page.shape)
     outer, inner = info.axes[:-count], info.axes[-count:]

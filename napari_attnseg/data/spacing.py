@@ -9,6 +9,21 @@ from xml.etree import ElementTree
 import tifffile
 
 MICROMETRE = "µm"
+MILLIMETRES = {
+    "pm": 1e-9, "Å": 1e-7, "nm": 1e-6, MICROMETRE: 1e-3, "mm": 1.0, "cm": 10.0, "inch": 25.4, "in": 25.4, "m": 1e3
+}  # fmt: skip
+"""How long a unit is in millimetres."""
+_SECONDS = {
+    "ns": 1e-9,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
 _MICROMETRE_NAMES = {"micron", "microns", "um", "µm", "μm", "micrometer", "micrometre", "\\u00b5m"}
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 _PRINT_RESOLUTIONS = {72, 96, 100, 150, 200, 300, 600}
@@ -40,7 +55,7 @@ def read_spacing(tif: tifffile.TiffFile, page: tifffile.TiffPage, ome: ElementTr
     if ome is not None:
         return Spacing(**_from_ome(ome), **raw)
     if tif.is_imagej and tif.imagej_metadata:
-        return Spacing(**_from_imagej(tif.imagej_metadata, resolution), **raw)
+        return Spacing(**(raw | _from_imagej(tif.imagej_metadata, resolution)))
     noted = (tif.shaped_metadata or ({},))[0]
     if any(key.startswith("PhysicalSize") for key in noted):
         return Spacing(**_from_ome(noted), **raw)
@@ -125,29 +140,45 @@ def _is_print_resolution(resolution: tuple[Rational, Rational], unit: str) -> bo
 
 def _from_imagej(metadata: dict[str, Any], resolution: tuple[Rational, Rational] | None) -> dict[str, Any]:
     unit = normal_unit(str(metadata.get("unit", "")))
+    y_unit, z_unit = (normal_unit(str(metadata.get(name, unit))) for name in ("yunit", "zunit"))
     size = _pixel_size(resolution)
+    found: dict[str, Any] = {}
+    if size is not None and y_unit != unit:
+        height = _converted(size[0], y_unit, unit)
+        size = None if height is None else (height, size[1])
+        found["resolution"] = None  # the tags are of two units, which only ImageJ's description tells apart
+    z = _converted(_positive(metadata.get("spacing")), z_unit, unit)
     if unit in ("", "pixel", "pixels"):
         unit = ""
         size = None if size == (1.0, 1.0) else size
-    return {
-        "pixel_size": size,
-        "z_spacing": _positive(metadata.get("spacing")),
-        "unit": unit,
-        "frame_interval": _positive(metadata.get("finterval")),
-    }
+    frames = _positive(metadata.get("finterval"))
+    return found | {"pixel_size": size, "z_spacing": z, "unit": unit, "frame_interval": frames}
 
 
 def _from_ome(pixels: ElementTree.Element | dict[str, Any]) -> dict[str, Any]:
     y, x, z = (_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "YXZ")
+    units = {axis: normal_unit(str(pixels.get(f"PhysicalSize{axis}Unit", MICROMETRE))) for axis in "YXZ"}
+    y = _converted(y, units["Y"], units["X"])
+    frames, second = _positive(pixels.get("TimeIncrement")), _SECONDS.get(str(pixels.get("TimeIncrementUnit", "s")))
     known = y is not None and x is not None
-    unit = normal_unit(str(pixels.get("PhysicalSizeXUnit", MICROMETRE))) if known or z is not None else ""
-    unit = "" if unit == "pixel" else unit
+    if known:
+        z = _converted(z, units["Z"], units["X"])
+    unit = units["X"] if known else units["Z"] if z is not None else ""
     return {
         "pixel_size": (y, x) if known else None,
         "z_spacing": z,
-        "unit": unit,
-        "frame_interval": _positive(pixels.get("TimeIncrement")),
+        "unit": "" if unit == "pixel" else unit,
+        "frame_interval": None if frames is None or second is None else frames * second,
     }
+
+
+def _converted(length: float | None, unit: str, wanted: str) -> float | None:
+    """Return a length in another unit; None if it is not known in that one."""
+    if length is None or unit == wanted:
+        return length
+    if unit not in MILLIMETRES or wanted not in MILLIMETRES:
+        return None
+    return length * MILLIMETRES[unit] / MILLIMETRES[wanted]
 
 
 def normal_unit(unit: str) -> str:

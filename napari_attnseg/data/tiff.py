@@ -20,6 +20,7 @@ import tifffile
 from napari_attnseg.data.decode import cut_short, opened, require_all_pages, require_whole
 from napari_attnseg.data.info import ImageInfo, describe, largest_series
 from napari_attnseg.data.ome_zarr_image import is_ome_zarr, zarr_info, zarr_planes
+from napari_attnseg.data.regions import FlatRegions
 from napari_attnseg.data.write import write_image
 from napari_attnseg.errors import DataError
 
@@ -142,9 +143,10 @@ def _by_page(
 ) -> Array | None:
     """Decode only the pages of these planes; None if the file does not store planes one by one."""
     if series.dataoffset is not None:
-        dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
-        stored = np.memmap(path, dtype, "r", series.dataoffset, info.shape)
-        return _arrange(stored, info.axes, planes)
+        regions = FlatRegions(path, series, tif.byteorder, info.shape, info.axes)
+        rows, columns = slice(0, info.height), slice(0, info.width)
+        read = [regions.read(plane, group, rows, columns) for plane in planes for group in range(regions.groups)]
+        return np.stack(read).reshape((len(planes), regions.groups, *read[0].shape))
     page_shape = series.keyframe.shape
     outer, inner = info.axes[: -len(page_shape)], info.axes[-len(page_shape) :]
     lengths = info.shape[: len(outer)]

@@ -14,6 +14,8 @@ from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.spacing import MICROMETRE, Spacing, imagej_metadata, ome_metadata, resolution_tags
 from napari_attnseg.errors import SaveError
 
+SOFTWARE = "napari-attnseg"
+"""What the TIFF files that we write name as the program that wrote them."""
 LOSSLESS = ("zlib", "lzw", "packbits", "zstd")
 _IMAGEJ_ORDER = "TZCYXS"
 _IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
@@ -73,7 +75,7 @@ def write_image(
         "photometric": photometric or ("rgb" if "S" in axes else "minisblack"),
         "compression": compression,
         "colormap": colormap,
-        "software": "napari-attnseg",
+        "software": SOFTWARE,
     }
     if "S" in axes and axes.index("S") < axes.index("X"):
         options["planarconfig"] = "separate"

@@ -11,8 +11,6 @@ from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.settings import ObjectSettings, Reach
 
-MILLIMETRES = {"nm": 1e-6, "µm": 1e-3, "mm": 1.0, "cm": 10.0, "inch": 25.4, "m": 1e3}
-
 
 @dataclass(frozen=True)
 class Geometry:

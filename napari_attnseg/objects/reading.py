@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from napari_attnseg.data.classes import Classes
 from napari_attnseg.data.convention import MaskConvention, Mode, decide_convention
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import is_large
-from napari_attnseg.data.mask_values import MaskValues, distinct, survey_mask
+from napari_attnseg.data.mask_values import MaskValues, distinct, order_of_planes, survey_mask
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
 from napari_attnseg.objects.finding import Planes
@@ -30,10 +30,14 @@ Array = np.ndarray[Any, Any]
 
 
 class FilePlanes:
-    """The planes (channel, y, x) of a file, some of them read at a time; cheap where they are asked for in order."""
+    """The planes (channel, y, x) of a file, some of them read at a time; cheap where they are asked for in order.
 
-    def __init__(self, info: ImageInfo, axes: str | None = None) -> None:
+    `order` says which plane of the file each one is; None: as they are stored.
+    """
+
+    def __init__(self, info: ImageInfo, axes: str | None = None, order: Array | None = None) -> None:
         self._info, self._axes = info, axes
+        self._order = np.arange(info.n_planes) if order is None else order
         size = info.height * info.width * info.channels * np.dtype(info.dtype).itemsize
         self._count = max(CHUNK // max(size, 1), 1)
         self._read: OrderedDict[int, Array] = OrderedDict()
@@ -49,7 +53,7 @@ class FilePlanes:
         first = plane - plane % self._count
         if first not in self._read:
             self._read.clear()
-            planes = range(first, min(first + self._count, self._info.n_planes))
+            planes = self._order[first : first + self._count].tolist()
             self._read[first] = read_planes(self._info.path, planes, self._axes).pixels
         return np.asarray(self._read[first][plane - first])
 
@@ -152,7 +156,10 @@ def read_probability(source: Source, shape: tuple[int, ...], geometry: Geometry,
     if source.probability is None:
         return None
     info = read_info(source.probability)
-    geometry.require_like(Geometry.of(info), source.labels.name, source.probability.name)
+    stored, order = Geometry.of(info), order_of_planes(info, geometry.stack_axes)
+    if order is not None:  # OME-Zarr always has T before Z
+        stored = replace(stored, stack_axes=geometry.stack_axes, stack_shape=stored.stack_shape[::-1])
+    geometry.require_like(stored, source.labels.name, source.probability.name)
     if (info.height, info.width) != tuple(shape[1:]):
         raise DataError(
             f"{source.probability.name} has {info.height} x {info.width} pixels (y, x) but {source.labels.name} "
@@ -160,7 +167,10 @@ def read_probability(source: Source, shape: tuple[int, ...], geometry: Geometry,
         )
     if info.channels not in (1, n_classes) or (info.channels == 1 and n_classes > 2):
         return None
-    return FilePlanes(info) if is_large(info) else read_image(source.probability).pixels
+    if is_large(info):
+        return FilePlanes(info, order=order)
+    pixels = read_image(source.probability).pixels
+    return pixels if order is None else pixels[order]
 
 
 def above(probability: Planes, threshold: float) -> Planes:

@@ -58,7 +58,8 @@ def separate(
     classes
         Class ids or booleans (y, x) or (z, y, x), 0 for the background.
     probability
-        For each class that it is known of, float of the shape of `classes` in [0, 1]. Without one the shape decides.
+        For each class that it is known of, float of the shape of `classes` in [0, 1]. Without one, and where it is NaN,
+        the shape decides.
     spacing
         Lengths of a pixel along each axis, in the unit of the settings' lengths. None: 1 along each axis.
     settings
@@ -153,7 +154,7 @@ def _height(mask: Array, probability: Array | None, lengths: tuple[float, ...], 
     else:
         height = ndimage.distance_transform_edt(mask, sampling=lengths)
     if probability is not None:
-        height *= probability.astype(np.float64)
+        height *= np.nan_to_num(probability.astype(np.float64), nan=1.0)  # where it is not known the shape decides
     if smoothing > 0:
         height = ndimage.gaussian_filter(height, [smoothing / length for length in lengths], mode="nearest")
     return np.asarray(height * mask)

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from napari_attnseg.data.file_lock import try_lock
-from napari_attnseg.errors import SaveError
+from napari_attnseg.errors import InUseError, SaveError
 
 _ATTEMPTS = 10
 
@@ -32,8 +32,10 @@ def claimed(path: Path, what: str) -> Iterator[None]:
 
     Raises
     ------
+    InUseError
+        Another process holds it; the sentence names it.
     SaveError
-        Another process holds it; the sentence names it. Or the file cannot be made.
+        The file cannot be made.
     """
     handle = _take(path, what)
     try:
@@ -56,13 +58,13 @@ def _take(path: Path, what: str) -> int:
             raise SaveError(f"{path.parent} cannot be written to ({error.strerror}); choose another folder.") from error
         if not try_lock(handle):
             os.close(handle)
-            raise SaveError(f"{what} already, {_holder(path)}; wait until that has ended, or stop it.")
+            raise InUseError(f"{what} already, {_holder(path)}; wait until that has ended, or stop it.")
         if _is_there(handle, path):
             with suppress(OSError):  # on a full disk it has no name
                 _sign(handle)
             return handle
         os.close(handle)  # its last holder has just removed it
-    raise SaveError(f"{what} already, by processes that come and go; wait until they have ended.")
+    raise InUseError(f"{what} already, by processes that come and go; wait until they have ended.")
 
 
 def _is_there(handle: int, path: Path) -> bool:

@@ -12,9 +12,11 @@ import numpy as np
 
 from napari_attnseg.data.masks import values_of_new_mask
 from napari_attnseg.data.ome_zarr import Layout, fill_levels
-from napari_attnseg.data.pairs import PREDICTION, output_path, stem_of
+from napari_attnseg.data.pairs import PREDICTION
 from napari_attnseg.data.pyramid_tiff import write_pyramid
+from napari_attnseg.prediction.gaps import write_gaps
 from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.targets import remove_others, target_of
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.working_store import WorkingStore, keeping, remove
 
@@ -64,6 +66,8 @@ def finish(
 ) -> list[Path]:
     """Write what is in a working store whose rows are all there, and remove it.
 
+    What there is of an earlier prediction of the image beside the files is removed.
+
     Raises
     ------
     SaveError
@@ -93,14 +97,16 @@ def finish(
     tell("files", 0.0 if as_tiff else 1.0)
     for number, (kind, layout) in enumerate(layouts.items(), start=tidied):
         store.note_gaps(kind)
+        target = target_of(path, kind, folder, as_tiff=as_tiff)
         if as_tiff:
-            target = output_path(path, kind, folder)
+            if kind == PREDICTION and store.progress.damages:
+                write_gaps(target, store.progress.damages)
             write_pyramid(target, store.levels(kind), layout, partial(tell_file, number))
         else:
-            target = folder / f"{stem_of(path)}{kind}.ome.zarr"
             with keeping(store.folder):
                 _put_in_place(store.folder / kind, target)
         written.append(target)
+    remove_others(path, folder, written, as_tiff=as_tiff, has_gaps=bool(store.progress.damages))
     with keeping(store.folder):
         remove(store.folder)
     return written

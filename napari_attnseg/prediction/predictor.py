@@ -24,6 +24,7 @@ from napari_attnseg.models.model_file import load_model
 from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
 from napari_attnseg.prediction.from_card import convention_of, data_of, gate_names, probability_names
 from napari_attnseg.prediction.labels import to_labels
+from napari_attnseg.prediction.targets import remove_others
 from napari_attnseg.prediction.tiling import FloatArray, PlaneResult
 from napari_attnseg.settings import DataSettings, PredictionSettings
 from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_TILE_SIZE
@@ -168,6 +169,8 @@ class Predictor:
     def write(self, prediction: Prediction, folder: Path) -> list[Path]:
         """Write NAME_PRED.tiff and, where present, NAME_PROB.tiff and NAME_ATTN.tiff; return their paths.
 
+        What there is of an earlier prediction of the image beside them is removed.
+
         Raises
         ------
         SaveError
@@ -185,6 +188,7 @@ class Predictor:
             path = output_path(info.path, ATTENTION, folder)
             _write_channels(path, prediction.attention, info, self.gate_names)
             written.append(path)
+        remove_others(info.path, folder, written, as_tiff=True)
         return written
 
     @property

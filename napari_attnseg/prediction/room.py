@@ -6,6 +6,7 @@ PyTorch is not needed to know it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from math import ceil, prod
 
 import numpy as np
@@ -17,17 +18,6 @@ from napari_attnseg.errors import SettingsError
 from napari_attnseg.settings import DataSettings
 
 MEMORY_VARIABLE = "NAPARI_ATTNSEG_MEMORY"
-
-
-def has_room(info: ImageInfo, data: DataSettings, computed: int, kept: int) -> bool:
-    """Whether half of the memory that is free is enough to predict an image in one piece; see `memory_needed`.
-
-    Raises
-    ------
-    SettingsError
-        See `free_memory`.
-    """
-    return 2 * memory_needed(info, data, computed, kept) < free_memory()
 
 
 def free_memory() -> int:
@@ -49,6 +39,19 @@ def free_memory() -> int:
         raise SettingsError(
             f"The environment variable {MEMORY_VARIABLE} is '{allowed}'; expected gigabytes, such as 16 or 0.5."
         ) from error
+
+
+def has_room(
+    info: ImageInfo, data: DataSettings, computed: int, kept: int, free: Callable[[], int] = free_memory
+) -> bool:
+    """Whether half of the memory that is free is enough to predict an image in one piece; see `memory_needed`.
+
+    Raises
+    ------
+    SettingsError
+        See `free_memory`.
+    """
+    return 2 * memory_needed(info, data, computed, kept) < free()
 
 
 def memory_needed(info: ImageInfo, data: DataSettings, computed: int, kept: int) -> int:

@@ -18,6 +18,7 @@ from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.data.tiff import ImageInfo
 from napari_attnseg.errors import DataError, GapsError, SaveError
 from napari_attnseg.prediction.claim import claimed
+from napari_attnseg.prediction.disk import require_disk
 from napari_attnseg.prediction.finishing import LargeProgress, finish
 from napari_attnseg.prediction.from_card import layouts_of
 from napari_attnseg.prediction.grid import axes_of
@@ -31,7 +32,6 @@ from napari_attnseg.prediction.working_store import (
     WorkingStore,
     read_progress,
     remove,
-    require_disk,
     store_folder,
 )
 

@@ -78,7 +78,6 @@ class TileInput:
         for done in _in_threads(look, places):
             if should_stop():
                 raise Stopped
-            self._release()
             on_share(done / len(places))
         return gathered.ranges()
 
@@ -100,7 +99,6 @@ class TileInput:
         missing = (top + down.tile - rows.stop, right - left - read.shape[2])
         if any(missing):
             read = np.pad(read, ((0, 0), (0, missing[0]), (0, missing[1])), mode="reflect")
-        self._release()
         starts = [across.starts[column] - left for column in columns]
         return np.stack([read[:, :, start : start + across.tile] for start in starts])
 
@@ -167,10 +165,6 @@ class TileInput:
 
     def _note(self, damage: Damage) -> None:
         self.damages.setdefault((damage.plane, damage.top, damage.left), damage)
-
-    def _release(self) -> None:
-        if isinstance(self._pixels, Pixels):
-            self._pixels.release()
 
 
 def _in_threads(action: Callable[..., None], arguments: Sequence[tuple[int, ...]]) -> Iterator[int]:

@@ -10,7 +10,7 @@ from napari_attnseg.errors import DataError
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.from_card import channels_of
 from napari_attnseg.prediction.predictor import Predictor
-from napari_attnseg.prediction.room import has_room
+from napari_attnseg.prediction.room import free_memory, has_room
 from napari_attnseg.prediction.streaming import discard_begun, has_begun, predict_streamed
 
 OnProgress = Callable[[float, LargeProgress | None], None]
@@ -22,6 +22,7 @@ def predict_to_files(
     folder: Path,
     on_progress: OnProgress = lambda share, large: None,
     should_stop: Callable[[], bool] = lambda: False,
+    free: Callable[[], int] = free_memory,
 ) -> list[Path]:
     """Predict an image and write NAME_PRED and, where asked for, NAME_PROB and NAME_ATTN; return their paths.
 
@@ -32,6 +33,8 @@ def predict_to_files(
         rows of tiles are done and where they can be looked at.
     should_stop
         Asked between tiles.
+    free
+        Returns how many bytes of memory may be taken.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def predict_to_files(
     def tell(progress: LargeProgress) -> None:
         on_progress(progress.share, progress)
 
-    if not is_predicted_tile_by_tile(predictor, path, folder):
+    if not is_predicted_tile_by_tile(predictor, path, folder, free):
         info = read_info(path, predictor.data.axes)
         try:
             image = read_image(path, predictor.data.axes)
@@ -60,7 +63,9 @@ def predict_to_files(
     return predict_streamed(predictor, path, folder, tell, should_stop)
 
 
-def is_predicted_tile_by_tile(predictor: Predictor, path: Path, folder: Path) -> bool:
+def is_predicted_tile_by_tile(
+    predictor: Predictor, path: Path, folder: Path, free: Callable[[], int] = free_memory
+) -> bool:
     """Whether an image is read and written tile by tile: if there is no room for it, or that was begun in the folder.
 
     Raises
@@ -74,5 +79,5 @@ def is_predicted_tile_by_tile(predictor: Predictor, path: Path, folder: Path) ->
     if settings.tile_by_tile == "never":
         return False
     info = read_info(path, predictor.data.axes)
-    has_enough = has_room(info, predictor.data, *channels_of(predictor.card, settings))
+    has_enough = has_room(info, predictor.data, *channels_of(predictor.card, settings), free)
     return not has_enough or has_begun(predictor, path, folder)

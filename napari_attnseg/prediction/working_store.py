@@ -28,8 +28,6 @@ from napari_attnseg.prediction.plane_input import Ranges
 
 PROGRESS = "progress.json"
 _FORMAT = 3
-_SHARE_OF_LABELS = 0.15  # of their size that labels take once compressed; scattered small objects stay below
-_LEVELS = 4 / 3  # all coarser levels together take a third of the finest
 
 Array = np.ndarray[Any, Any]
 
@@ -187,59 +185,6 @@ def remove(folder: Path) -> None:
         folder.unlink(missing_ok=True)
 
 
-def disk_needed(layouts: Mapping[str, Layout]) -> float:
-    """Return about how many bytes all levels of what is written will take on the disk."""
-    size = 0.0
-    for layout in layouts.values():
-        kind = np.dtype(layout.dtype)
-        share = 1.0 if kind.kind == "f" else _SHARE_OF_LABELS
-        levels = _LEVELS if len(layout.level_shapes) > 1 else 1
-        size += float(np.prod(layout.shape, dtype=np.float64)) * kind.itemsize * share * levels
-    return size
-
-
-def require_disk(
-    folder: Path, layouts: Mapping[str, Layout], *, share_left: float, as_tiff: bool, replaced: Path | None = None
-) -> None:
-    """Refuse to begin what will not fit on the disk.
-
-    Parameters
-    ----------
-    share_left
-        The share of the image that is not predicted yet.
-    as_tiff
-        Whether a TIFF is written from the working store at the end, so that both are there for a while.
-    replaced
-        A folder that will be removed first.
-
-    Raises
-    ------
-    SaveError
-        The free space is less than what will probably be needed, or the folder is not there.
-    """
-    needed = disk_needed(layouts) * (share_left + as_tiff)
-    free = free_disk(folder, replaced)
-    if needed > free:
-        raise SaveError(
-            f"The prediction needs about {gigabytes(needed)} in {folder}, and {gigabytes(free)} are free there; make "
-            "room, choose a folder on another disk with --out, or write less than probability and attention."
-        )
-
-
-def free_disk(folder: Path, replaced: Path | None = None) -> int:
-    """Return how many bytes are free where a folder is, or will be, once `replaced` is removed from there.
-
-    Raises
-    ------
-    SaveError
-        That cannot be found out.
-    """
-    there = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
-    with keeping(folder):
-        given_back = sum(file.stat().st_size for file in replaced.rglob("*") if file.is_file()) if replaced else 0
-        return shutil.disk_usage(there).free + given_back
-
-
 @contextmanager
 def keeping(folder: Path) -> Iterator[None]:
     """Turn the errors of writing into one sentence that says what is kept.
@@ -258,8 +203,3 @@ def keeping(folder: Path) -> Iterator[None]:
             f"The prediction cannot be kept in {folder}: {reason[0].lower() + reason[1:]}. What is finished stays "
             "there; make room, then predict the same image again, and it goes on from there."
         ) from error
-
-
-def gigabytes(size: float) -> str:
-    """Write a number of bytes as '1.2 GB' or '35.0 MB'."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

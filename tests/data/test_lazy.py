@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_attnseg.data import lazy_pixels
-from napari_attnseg.data.lazy import LazyImage, layer_order, open_lazily
-from napari_attnseg.data.tiff import read_image
+from napari_attnseg.data import lazy, lazy_pixels, regions
+from napari_attnseg.data.lazy import LazyImage, layer_order, open_lazily, opened_pixels
+from napari_attnseg.data.lazy_pixels import Pixels
+from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import DataError
 
 pytest.importorskip("dask.array")
@@ -262,6 +266,67 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(DataError, match=r"image\.tif is cut short"):
             open_lazily(path)
+
+
+CUT_MEANWHILE = """
+import os, sys
+from pathlib import Path
+from napari_attnseg.data.lazy import opened_pixels
+from napari_attnseg.errors import DataError
+with opened_pixels(Path(sys.argv[1])) as (info, pixels):
+    pixels[..., :10, :10]
+    os.truncate(sys.argv[1], 100_000)
+    try:
+        pixels[..., 990:, 5:2000]
+    except DataError as error:
+        print(error)
+"""
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_one_sentence(tmp_path: Path) -> None:
+    """In a process of its own: one that had mapped the file would be killed."""
+    path = write(tmp_path / "a.tif", np.ones((1000, 2000), np.uint8))
+    result = subprocess.run([sys.executable, "-c", CUT_MEANWHILE, path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "a.tif is cut short: it became shorter while it was read" in result.stdout
+
+
+@pytest.mark.parametrize("axes", ["YX", "TZYX", "ZCYX", "YXS", "SYX", "YXC", "TYXC"])
+@pytest.mark.parametrize("most_skipped", [1, 500, 2**16])
+def test_any_part_of_what_is_not_compressed(
+    tmp_path: Path, axes: str, most_skipped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regions, "_READ_WHOLE", most_skipped)
+    lengths = {"T": 2, "Z": 3, "C": 5, "Y": 40, "X": 60, "S": 3}
+    array = np.random.default_rng(0).integers(0, 60000, [lengths[axis] for axis in axes]).astype(np.uint16)
+    colour = {"photometric": "rgb"} if "S" in axes else {"photometric": "minisblack"}
+    if "S" in axes:
+        colour["planarconfig"] = "separate" if axes == "SYX" else "contig"
+    tifffile.imwrite(tmp_path / "a.tif", array, byteorder=">", metadata={"axes": axes}, **colour)
+    whole = layer_order(read_image(tmp_path / "a.tif").pixels, read_info(tmp_path / "a.tif"))
+    with opened_pixels(tmp_path / "a.tif") as (info, pixels):
+        assert isinstance(pixels, Pixels)
+        y = pixels.ndim - (3 if info.is_rgb else 2)
+        for rows, columns in ((slice(0, 40), slice(0, 60)), (slice(7, 9), slice(50, 60)), (slice(3, 40), slice(0, 1))):
+            key = (*[slice(None)] * y, rows, columns)
+            assert np.array_equal(pixels[key], whole[key])
+            assert pixels[key].dtype == np.uint16
+
+
+def test_what_can_only_be_read_as_a_whole_has_to_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "strip.tif", GREY, rowsperstrip=90, compression="zlib")
+    monkeypatch.setattr(lazy, "MOST_BYTES_AT_ONCE", 1000)
+    memory = SimpleNamespace(available=2 * GREY.nbytes)
+    monkeypatch.setattr(lazy.psutil, "virtual_memory", lambda: memory)
+    with opened_pixels(path) as (_, pixels):
+        assert np.array_equal(pixels, GREY)
+    memory.available -= 1
+    with (
+        pytest.raises(DataError, match=r"strip\.tif is stored in such large pieces .* Save it in tiles"),
+        opened_pixels(path),
+    ):
+        pass
+    open_lazily(write(tmp_path / "tiles.tif", GREY, tile=(16, 16), compression="zlib")).close()
 
 
 def test_damaged_pixels_are_one_sentence(tmp_path: Path) -> None:

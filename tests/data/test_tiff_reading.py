@@ -206,6 +206,21 @@ def test_one_file_of_an_ome_data_set_stands_alone(tmp_path):
                                     "PhysicalSizeY": 70.0, "PhysicalSizeYUnit": "nm",
                                     "PhysicalSizeZ": 300.0, "PhysicalSizeZUnit": "nm"}},
          (70.0, 65.0), 300.0, "nm"),
+        ({"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 65.0, "PhysicalSizeXUnit": "nm",
+                                    "PhysicalSizeY": 0.07, "PhysicalSizeYUnit": "µm", "PhysicalSizeZ": 0.3}},
+         (70.0, 65.0), 300.0, "nm"),
+        ({"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 65.0, "PhysicalSizeXUnit": "nm",
+                                    "PhysicalSizeY": 70.0, "PhysicalSizeYUnit": "nm",
+                                    "PhysicalSizeZ": 300.0, "PhysicalSizeZUnit": "reference frame"}},
+         (70.0, 65.0), None, "nm"),
+        ({"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeZ": 2.0, "PhysicalSizeZUnit": "mm"}},
+         None, 2.0, "mm"),
+        ({"imagej": True, "resolution": (4, 2),
+          "metadata": {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "yunit": "nm", "zunit": "nm"}},
+         (0.0005, 0.25), 0.003, "µm"),
+        ({"imagej": True, "resolution": (4, 2),
+          "metadata": {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "zunit": "sec"}},
+         (0.5, 0.25), None, "µm"),
         ({"resolution": (4000, 2000), "resolutionunit": 3, "metadata": {"axes": "ZYX"}},
          (1 / 2000, 1 / 4000), None, "cm"),
         ({"resolution": (300, 300), "resolutionunit": 2, "metadata": {"axes": "ZYX"}}, None, None, ""),
@@ -215,7 +230,22 @@ def test_one_file_of_an_ome_data_set_stands_alone(tmp_path):
 def test_pixel_size(tmp_path, options, size, z, unit):
     info = read_info(written(tmp_path, noise(5, 20, 30), photometric="minisblack", **options))
     assert info.pixel_size == pytest.approx(size)
-    assert (info.z_spacing, info.unit) == (z, unit)
+    assert (info.z_spacing, info.unit) == (pytest.approx(z), unit)
+
+
+@pytest.mark.parametrize(
+    ("noted", "seconds"),
+    [
+        ({"TimeIncrement": 500.0, "TimeIncrementUnit": "ms"}, 0.5),
+        ({"TimeIncrement": 2.0}, 2.0),
+        ({"TimeIncrement": 5.0, "TimeIncrementUnit": "min"}, 300.0),
+        ({"TimeIncrement": 5.0, "TimeIncrementUnit": "Gyr"}, None),
+    ],
+)
+def test_time_between_frames(tmp_path, noted, seconds):
+    metadata = {"axes": "TYX", **noted}
+    path = written(tmp_path, noise(5, 20, 30), "a.ome.tif", metadata=metadata, photometric="minisblack")
+    assert read_info(path).spacing.frame_interval == pytest.approx(seconds)
 
 
 def test_channel_names(tmp_path):

@@ -111,6 +111,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, old):
 SOURCES = {
     "imagej": ("TZCYX", (2, 3, 2, 20, 30), {"imagej": True, "resolution": (4, 2),
                "metadata": {"axes": "TZCYX", "spacing": 3.0, "unit": "um", "finterval": 5.0}}),
+    "imagej of two units": ("ZYX", (3, 20, 30), {"imagej": True, "resolution": (4, 2),
+               "metadata": {"axes": "ZYX", "spacing": 3.0, "unit": "um", "yunit": "nm", "zunit": "nm"}}),
     "ome": ("ZCYX", (3, 2, 20, 30), {"ome": True, "metadata": {
             "axes": "ZCYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 3.0}}),
     "plain stack": ("ZYX", (5, 20, 30), {"resolution": (4000, 2000), "resolutionunit": 3}),

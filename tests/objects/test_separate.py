@@ -51,6 +51,19 @@ def test_a_dip_of_the_probability_cuts_where_the_shape_does_not() -> None:
     assert found.labels[30, 20] != found.labels[30, 60]
 
 
+@pytest.mark.parametrize("painted", [False, True])
+def test_where_the_probability_is_not_known_the_shape_decides(painted: bool) -> None:
+    """A part of an image that could not be read has none; it is empty there, unless it was painted by hand."""
+    mask = two_discs(12, 20, 0.3)
+    if not painted:
+        mask[:48, :48] = False
+    probability = np.ones(mask.shape)
+    expected = separate(mask, {1: probability})
+    assert expected.count == 2
+    probability[:48, :48] = np.nan
+    assert np.array_equal(separate(mask, {1: probability}).labels, expected.labels)
+
+
 def test_classes_stay_apart() -> None:
     classes = np.zeros((40, 60), np.uint8)
     classes[10:30, 10:30] = 1

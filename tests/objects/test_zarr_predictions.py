@@ -17,10 +17,11 @@ from napari_attnseg.data.ome_zarr import Layout, fill_levels, make_levels, open_
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
+from napari_attnseg.objects import reading
 from napari_attnseg.objects.one_image import objects_of_source
 from napari_attnseg.objects.sources import Source
 from napari_attnseg.settings import ObjectSettings
-from tests.objects.drawn import two_discs
+from tests.objects.drawn import ellipsoid, two_discs
 
 
 def written(image: Path, kind: str, values: np.ndarray) -> Path:
@@ -30,7 +31,7 @@ def written(image: Path, kind: str, values: np.ndarray) -> Path:
     layout = Layout(read_info(image), str(values.dtype), names)
     make_levels(target, layout)
     levels = open_levels(target, writable=True)
-    levels[0][...] = values[None] if names else values
+    levels[0][...] = np.expand_dims(values, layout.axes.index("C")) if names else values
     list(fill_levels(levels, layout, mean=names is not None))
     return target
 
@@ -84,6 +85,26 @@ def test_a_stack_is_read_plane_by_plane_with_its_pixel_size(tmp_path: Path) -> N
     (target / "zarr.json").write_text("{}")
     with pytest.raises(DataError, match="cannot be read as OME-Zarr"):
         read_info(target)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("large", [False, True])
+def test_planes_are_in_the_order_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, large: bool
+) -> None:
+    """OME-Zarr has T before Z, this image Z before T; one plane alone has two objects, by its probability."""
+    monkeypatch.setattr(reading, "is_large", lambda info: large)
+    image = tmp_path / "cell.tif"
+    tifffile.imwrite(image, np.zeros((2, times, 40, 80), np.uint8), photometric="minisblack", metadata={"axes": "ZTYX"})
+    disc = ellipsoid((40, 80), (20, 40), (12, 30))
+    probability = np.broadcast_to(np.where(disc, np.float32(0.95), np.float32(0.02)), (times, 2, 40, 80)).copy()
+    probability[1, 0, :, 38:43] *= 0.6
+    labels = written(image, "_PRED", np.broadcast_to(disc, probability.shape).astype(np.uint8))
+    source = Source(labels, image, written(image, "_PROB", probability))
+    convention = MaskConvention("binary", {0: 0, 1: 1}, ("background", "object"))
+    found = objects_of_source(source, convention, ObjectSettings(reach="planes"))
+    counts = [len(np.unique(plane[plane > 0])) for plane in found.objects.labels]
+    assert counts == [1, 2, *[1] * (2 * times - 2)]
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(

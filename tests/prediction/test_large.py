@@ -18,12 +18,14 @@ import tifffile
 import torch
 import zarr
 
+from napari_attnseg.cli import main
 from napari_attnseg.data.lazy import open_lazily
 from napari_attnseg.data.ome_zarr import Layout, fill_levels, make_levels, open_levels
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.engine import predict_to
 from napari_attnseg.errors import DataError, GapsError, SaveError, SettingsError
 from napari_attnseg.events import Event, Progress
+from napari_attnseg.prediction.disk import free_disk, require_disk
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.from_card import layouts_of
 from napari_attnseg.prediction.origin import Origin
@@ -34,9 +36,7 @@ from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import is_predicted_tile_by_tile, predict_to_files
 from napari_attnseg.prediction.working_store import (
     WorkingStore,
-    free_disk,
     read_progress,
-    require_disk,
     store_folder,
 )
 from napari_attnseg.settings import DataSettings, PredictionSettings, make
@@ -304,6 +304,26 @@ def test_a_tile_that_cannot_be_decoded_is_named_and_a_gap(tmp_path: Path) -> Non
     assert np.abs(probability - whole[0, 0])[:, 140:].max() < 0.02, "the gap is not left out of the intensities"
 
 
+@pytest.mark.parametrize("form", ["tiff", "ome-zarr"])
+def test_gaps_stay_known_beside_the_mask(tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    image, out = tmp_path / "a.tif", tmp_path / "out"
+    out.mkdir()
+    tifffile.imwrite(image, smooth(150, 205), tile=(64, 64), compression="zlib")
+    sound = image.read_bytes()
+    used = predictor(unet(tmp_path / "m.safetensors"), threshold=0.01, format=form, **SMALL)
+    damage_tile(image, 5)
+    with pytest.raises(GapsError):
+        predict_to_files(used, image, out)
+    assert main(["objects", str(out), "--out", str(tmp_path / "found")]) == 0
+    name = "a_PRED.tif" if form == "tiff" else "a_PRED.ome.zarr"
+    assert f"{name} has 1 gap, where the image could not be decoded" in capsys.readouterr().out
+    image.write_bytes(sound)
+    predict_to_files(used, image, out)
+    assert [path.name for path in out.iterdir()] == [name]
+    assert main(["objects", str(out), "--out", str(tmp_path / "found")]) == 0
+    assert "1 gap" not in capsys.readouterr().out
+
+
 def test_too_small_a_disk_is_said_before(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(8, 8))
     huge = Layout(replace(read_info(tmp_path / "a.tif"), height=10**8, width=10**8), "float32", ("nucleus",))
@@ -475,6 +495,7 @@ def test_the_memory_that_may_be_taken_can_be_said(tmp_path: Path, monkeypatch: p
     assert not is_predicted_tile_by_tile(used, image, tmp_path), (
         "there is no more than the computer has, and that is enough"
     )
+    assert is_predicted_tile_by_tile(used, image, tmp_path, lambda: 10_000)
     monkeypatch.setenv(MEMORY_VARIABLE, "much")
     with pytest.raises(SettingsError, match="gigabytes"):
         is_predicted_tile_by_tile(used, image, tmp_path)

@@ -16,15 +16,13 @@ from napari_attnseg.data.pairs import ATTENTION, PREDICTION, stem_of
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import SaveError
 from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.prediction.disk import disk_needed, free_disk, gigabytes
 from napari_attnseg.prediction.from_card import channels_of, data_of, layouts_of
 from napari_attnseg.prediction.origin import Origin
 from napari_attnseg.prediction.plane_input import MOST_PIXELS
 from napari_attnseg.prediction.room import has_room
 from napari_attnseg.prediction.working_store import (
     Progress,
-    disk_needed,
-    free_disk,
-    gigabytes,
     read_progress,
     store_folder,
 )
