@@ -8,24 +8,28 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from distributed import Client, LocalCluster
 
 from napari_attnseg.cli import main
-from napari_attnseg.cluster import connection, warm_model
+from napari_attnseg.cluster import connection, predicting, warm_model
 from napari_attnseg.cluster.connection import connected
 from napari_attnseg.cluster.predicting import predict_images
 from napari_attnseg.cluster.sharing import team
 from napari_attnseg.engine import evaluate, fit
 from napari_attnseg.errors import ClusterError, Stopped
 from napari_attnseg.events import Event, Notice, Progress, Started, ignore_event
+from napari_attnseg.prediction.claim import claimed
 from napari_attnseg.prediction.outcome import Outcome
+from napari_attnseg.prediction.room import free_memory
 from napari_attnseg.settings import PredictionSettings
 from tests.conftest import TINY, blobs, damage_tile
 
@@ -131,7 +135,61 @@ def test_images_that_cannot_be_read_are_named_and_the_others_are_written(
     assert "1 of 3 images could not be predicted" in error
     assert "broken.tif" in error
     assert "Note: cell01.tif was predicted with gaps" in output
-    assert {path.name for path in out.iterdir()} == {"cell00_PRED.tif", "cell01_PRED.tif"}
+    assert {path.name for path in out.iterdir()} == {"cell00_PRED.tif", "cell01_PRED.tif", "cell01_PRED_gaps.json"}
+
+
+def test_an_image_in_use_elsewhere_is_waited_for_and_costs_only_itself(
+    made: SimpleNamespace, client: Client, tmp_path: Path
+) -> None:
+    """As where a worker that ends is still at its last tiles when another one takes its image over."""
+    where = dict(list(outputs(made, tmp_path / "out").items())[:3])
+    settings = ON_CPU.model_copy(update={"tile_by_tile": "always"})
+
+    def be_patient(seconds: float) -> None:
+        client.run(lambda: setattr(predicting, "_SECONDS_IN_USE", seconds))
+
+    def in_use() -> AbstractContextManager[None]:
+        return claimed(tmp_path / "out" / ".cell00_PRED.lock", "cell00.tif is being predicted")
+
+    be_patient(0)
+    with in_use():
+        outcome = predict_images(client, made.model, settings, where, ignore_event, lambda: False)
+    assert outcome.written == 2
+    assert [sentence.split(" already, by process")[0] for sentence in outcome.failed] == [
+        f"cell00.tif is being predicted into {tmp_path / 'out'}"
+    ]
+    be_patient(1000)
+    with ExitStack() as stack:
+        stack.enter_context(in_use())
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, Progress):
+                stack.close()
+
+        assert predict_images(client, made.model, settings, where, on_event, lambda: False) == Outcome(3)
+
+
+def test_a_client_that_is_gone_leaves_no_model_and_no_worker_takes_more_than_it_may(
+    made: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_model, "_SECONDS_IDLE", 0.2)
+    limit = psutil.Process().memory_info().rss + 10**9
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with LocalCluster(memory_limit=limit, **options) as small, Client(small, set_as_default=False) as client:
+        (worker,) = small.workers.values()
+        with team(client, made.model, ON_CPU, [tmp_path], ignore_event, lambda: False) as workers:
+            model = worker.plugins[workers.model.name]
+            for _ in range(600):
+                if model._loaded is None:
+                    break
+                time.sleep(0.05)
+            assert model._loaded is None, "it is kept, though there is no work"
+            with model.in_use() as predictor:
+                time.sleep(0.4)
+                assert model._loaded is predictor, "it was taken from under whoever uses it"
+            assert model.free_memory() < 0.9e9
+            model._memory_limit = None
+            assert model.free_memory() == pytest.approx(free_memory(), rel=0.2)
 
 
 def test_workers_that_are_not_fit_are_named(

@@ -106,7 +106,8 @@ def _wait_for_worker(client: Client, address: str, timeout: float, should_stop: 
             raise Stopped
         if time.monotonic() > end:
             raise ClusterError(
-                f"The scheduler {address} has no workers; start some with: dask worker {address} --nthreads 1"
+                f"The scheduler {address} has no workers; start some with: dask worker {address} --nthreads 1 "
+                "--memory-limit 0"
             )
         time.sleep(_SECONDS_BETWEEN_QUESTIONS)
 

@@ -52,8 +52,7 @@ def evaluate_images(
 
 def _score_one(name: str, pair: Pair, convention: MaskConvention) -> ImageScore:
     model = warm_model(name)
-    predictor = model.predictor()
-    with model.one_at_a_time:
+    with model.in_use() as predictor:
         return score_pair(predictor, pair, convention, model.is_over)
 
 

@@ -11,13 +11,17 @@ from distributed import Client
 from napari_attnseg.cluster.sharing import failure_of, team
 from napari_attnseg.cluster.warm_model import warm_model
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import DataError, GapsError, Stopped
+from napari_attnseg.errors import DataError, GapsError, InUseError, Stopped
 from napari_attnseg.events import EventHandler, Notice, Progress, Started
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.presets import PRESETS
 from napari_attnseg.prediction.outcome import Outcome
 from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings
+from napari_attnseg.wording import counted
+
+_SECONDS_IN_USE = 180.0  # a network's file system keeps the locks of a machine that crashed for half of that, mostly
+_SECONDS_BETWEEN_TRIES = 0.5
 
 
 def predict_images(
@@ -53,7 +57,7 @@ def predict_images(
     began = time.monotonic()
     try:
         with team(client, model, settings, sorted(folders), on_event, should_stop) as workers:
-            what = f"Predict {len(images)} image{'s' * (len(images) != 1)} with {model.name} on a cluster"
+            what = f"Predict {counted(len(images), 'image')} with {model.name} on a cluster"
             on_event(Started(what, workers.device))
             if settings.attention and not PRESETS[card.model.name].gates:
                 on_event(Notice(f"{model.name} is a {card.model.name}, which has no attention gates."))
@@ -73,22 +77,25 @@ def predict_images(
     except Stopped:
         pass
     if grey and (settings.channels if settings.channels != "as-is" else card.data.channels) == "rgb":
-        on_event(
-            Notice(f"{grey} grey image{'s' * (grey != 1)} went into the network as RGB with three equal channels.")
-        )
+        on_event(Notice(f"{counted(grey, 'grey image')} went into the network as RGB with three equal channels."))
     return outcome
 
 
 def _predict_one(name: str, image: str, folder: str) -> tuple[int, str]:
     """Predict and write an image on a worker; return its channels, 0 if it could not be, and what is wrong with it."""
     model, path = warm_model(name), Path(image)
-    predictor = model.predictor()
-    try:
-        info = read_info(path, predictor.data.axes)
-        with model.one_at_a_time:
-            predict_to_files(predictor, path, Path(folder), should_stop=model.is_over)
-    except GapsError as error:
-        return info.channels, str(error)
-    except (DataError, MemoryError) as error:
-        return 0, failure_of(path, error)
-    return info.channels, ""
+    end = time.monotonic() + _SECONDS_IN_USE
+    while True:
+        try:
+            with model.in_use() as predictor:
+                info = read_info(path, predictor.data.axes)
+                predict_to_files(predictor, path, Path(folder), should_stop=model.is_over, free=model.free_memory)
+            return info.channels, ""
+        except GapsError as error:
+            return info.channels, str(error)
+        except InUseError as error:  # by the worker that had it before, which may still be at its last tiles
+            if model.is_over() or time.monotonic() > end:
+                return 0, str(error)
+        except (DataError, MemoryError) as error:
+            return 0, failure_of(path, error)
+        time.sleep(_SECONDS_BETWEEN_TRIES)

@@ -18,6 +18,7 @@ from napari_attnseg.cluster.warm_model import WarmModel, warm_model
 from napari_attnseg.errors import AttnSegError, ClusterError, Stopped
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.settings import PredictionSettings
+from napari_attnseg.wording import counted
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_BETWEEN_QUESTIONS = 0.2
@@ -111,8 +112,8 @@ def team(
             for worker in client.nthreads()
         ]
         devices = dict(_looked(future) for future in _done(client, asked, on_event, should_stop))
-        counted = [f"{count} x {device}" for device, count in Counter(devices.values()).items()]
-        yield Team(client, warm, f"{len(devices)} worker{'s' * (len(devices) != 1)}: {', '.join(counted)}")
+        kinds = [f"{count} x {device}" for device, count in Counter(devices.values()).items()]
+        yield Team(client, warm, f"{counted(len(devices), 'worker')}: {', '.join(kinds)}")
     finally:
         with suppress(Exception):  # where the scheduler is gone, so are the workers
             client.unregister_worker_plugin(warm.name)
@@ -136,7 +137,8 @@ def _look_round(name: str, places: Sequence[str]) -> tuple[str, str]:
                 f"The worker {address} does not see {place}; images, model and --out must lie in folders "
                 "that all workers share under the same path."
             )
-    return address, warm_model(name).predictor().compute.description
+    with warm_model(name).in_use() as predictor:
+        return address, predictor.compute.description
 
 
 def _done(

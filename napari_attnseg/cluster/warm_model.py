@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from distributed import WorkerPlugin, get_worker
 
 from napari_attnseg.cluster.connection import PACKAGE
 from napari_attnseg.errors import ClusterError, ModelFileError
+from napari_attnseg.prediction.room import free_memory
 from napari_attnseg.settings import PredictionSettings
+
+_SECONDS_IDLE = 300.0
+_SHARE_OF_LIMIT = 0.8  # dask gives a worker no more work beyond that, and soon ends it
 
 if TYPE_CHECKING:
     from napari_attnseg.prediction.predictor import Predictor
 
 
 class WarmModel(WorkerPlugin):
-    """A model file on each worker, also on those that join later; loaded once, when it is first needed.
+    """A model file on each worker, also on those that join later; loaded when it is needed, and kept while it is.
 
     Parameters
     ----------
@@ -39,24 +48,37 @@ class WarmModel(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Begin on a worker."""
-        self.one_at_a_time = Lock()
-        """Held while the device computes: several threads of a worker share it."""
-        self._loading = Lock()
+        self._memory_limit: int | None = worker.memory_manager.memory_limit
+        self._one_at_a_time = Lock()  # several threads of a worker share it
         self._loaded: Predictor | None = None
+        self._last_use = time.monotonic()
         self._worker = str(worker.address)
         self._is_over = False
+        self._release_when_idle(worker.loop)
 
     def teardown(self, worker: Any) -> None:
         """End on a worker: the model is given back, and an image that is being predicted is left."""
         self._is_over = True
-        self._loaded = None
+        self._loop.remove_timeout(self._next_look)
+        if self._one_at_a_time.acquire(blocking=False):  # else who uses it gives it back
+            self._release()
+            self._one_at_a_time.release()
 
     def is_over(self) -> bool:
         """Whether nobody waits for results any more."""
         return self._is_over
 
-    def predictor(self) -> Predictor:
-        """Return the loaded model.
+    def free_memory(self) -> int:
+        """Return how many bytes of memory may be taken, within what dask grants the worker."""
+        free = free_memory()
+        if self._memory_limit is None:
+            return free
+        granted = round(self._memory_limit * _SHARE_OF_LIMIT) - int(psutil.Process().memory_info().rss)
+        return max(min(free, granted), 0)
+
+    @contextmanager
+    def in_use(self) -> Iterator[Predictor]:
+        """Yield the loaded model, which nobody else computes with meanwhile.
 
         Raises
         ------
@@ -65,10 +87,34 @@ class WarmModel(WorkerPlugin):
         ModelFileError
             This worker does not see the file, or it is damaged.
         """
-        with self._loading:
+        with self._one_at_a_time:
             if self._loaded is None:
                 self._loaded = self._load()
-            return self._loaded
+            try:
+                yield self._loaded
+            finally:
+                self._last_use = time.monotonic()
+                if self._is_over:
+                    self._release()
+
+    def _release_when_idle(self, loop: Any) -> None:
+        """Give the model back after a while without work: a client that was killed never says that it is over."""
+        self._loop, self._next_look = loop, loop.call_later(_SECONDS_IDLE / 4, self._release_when_idle, loop)
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._last_use >= _SECONDS_IDLE:
+                    self._release()
+            finally:
+                self._one_at_a_time.release()
+
+    def _release(self) -> None:
+        """Forget the model, which is loaded again where it is needed, and give back the device's memory."""
+        if self._loaded is not None:
+            from napari_attnseg.prediction.fitting import free_memory as free_device
+
+            compute, self._loaded = self._loaded.compute, None
+            gc.collect()
+            free_device(compute)
 
     def _load(self) -> Predictor:
         if version(PACKAGE) != self._version:
