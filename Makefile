@@ -10,6 +10,8 @@ BENCH_READY := $(BENCH_VENV)/.ready
 BENCH ?=
 # the screen in memory that pytest-xvfb starts; its own default has 800 x 600 pixels of 16 bits
 SCREEN := -o xvfb_width=1280 -o xvfb_height=1024 -o xvfb_colordepth=24
+# What the second binding is spared; all of it there too: make test-pyqt6 SPARED=
+SPARED ?= -m 'not one_binding'
 # how long the training in the pictures takes; on a busy machine more
 MINUTES ?= 2
 
@@ -22,7 +24,7 @@ help: ## show this list
 demo: $(READY) ## train, evaluate and predict on sample_data, write demo/, and show it in napari where there is a display
 	$(VENV)/bin/napari-attnseg demo --out demo
 
-test: $(READY) ## run all tests, and those of the viewer on PyQt5 and again on PyQt6
+test: $(READY) ## run all tests, those of the viewer on PyQt5 and the shorter of them again on PyQt6
 	@echo 'Two parts at a time run side by side; what a part says comes when it is done, after some minutes.'
 	@$(MAKE) --no-print-directory -j2 --output-sync=line test-pyqt5 test-engine test-pyqt6
 
@@ -30,7 +32,8 @@ test: $(READY) ## run all tests, and those of the viewer on PyQt5 and again on P
 test-engine: $(READY)
 	$(PY) -m pytest --ignore=tests/viewer
 test-pyqt5 test-pyqt6: test-%: $(READY)
-	QT_API=$* PYTEST_QT_API=$* $(PY) -m pytest $(SCREEN) tests/viewer
+	QT_API=$* PYTEST_QT_API=$* $(PY) -m pytest $(SCREEN) $(OPTIONS) tests/viewer
+test-pyqt6: OPTIONS = $(SPARED)
 
 check: $(READY) ## ruff, mypy, import-linter, and npe2 where there is a manifest
 	$(PY) -m ruff check .

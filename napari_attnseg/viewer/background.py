@@ -54,9 +54,13 @@ class Background(QObject):
         future.add_done_callback(lambda done: self._announce((done, on_done, on_error)))
         return future
 
-    def do(self, work: Callable[[], object], *, quiet: bool = False) -> None:
+    def do(self, work: Callable[[], object], *, quiet: bool = False, is_long: bool = False) -> None:
         """Do something whose result nobody waits for; if it fails the user is told, with `quiet` only the log."""
-        self.run(work, lambda _: None, lambda error: _log.info("%s", error) if quiet else show_error(str(error)))
+
+        def failed(error: Exception) -> None:
+            _log.info("%s", error) if quiet else show_error(str(error))
+
+        self.run(work, lambda _: None, failed, is_long=is_long)
 
     def call_here(self, action: Callable[[], None]) -> None:
         """Call `action` in the window's thread; for use in other threads."""

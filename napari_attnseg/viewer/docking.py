@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from napari import Viewer
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 _NAME = "napari_attnseg_dock"  # a property of the docks' widgets
@@ -31,6 +32,7 @@ def _tab(dock: QWidget, window: QMainWindow) -> None:
     own = _frame_of(dock)
     if own is None or own not in frames:
         return
+    _keep_when_closed(own)
     own.setWindowTitle(str(dock.property(_NAME)))  # napari's adds the plugin's name, for which tabs have no room
     if len(frames) < 2:
         return
@@ -38,6 +40,25 @@ def _tab(dock: QWidget, window: QMainWindow) -> None:
         window.tabifyDockWidget(one, other)
     own.show()
     own.raise_()
+
+
+def _keep_when_closed(frame: Any) -> None:
+    """Let the x of a dock's title bar hide it, as the button beside it does, and napari's menu show it again.
+
+    napari would make another dock then, while the first one still lives: it lists images, has keys, follows what runs.
+    """
+    frame.destroyOnClose = frame.close  # napari's name for what the x does
+    frame.installEventFilter(_InFront(frame))
+
+
+class _InFront(QObject):
+    """Brings a dock that is shown again before the other tabs."""
+
+    def eventFilter(self, frame: Any, event: QEvent) -> bool:
+        """Look at the frame's events; those of a window that is minimised and restored are spontaneous."""
+        if event.type() == QEvent.Type.Show and not event.spontaneous():
+            QTimer.singleShot(0, frame.raise_)  # its tab is not there yet
+        return False
 
 
 def _place(widget: QWidget) -> int:

@@ -94,7 +94,8 @@ def open_folder_in(viewer: Viewer, folder: Path) -> None:
     from napari_attnseg.viewer.session.session import session_of
 
     session_of(viewer).open_folder(folder)
-    viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    dock, _ = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    dock.show()  # it may have been closed
 
 
 def _paths(path: Paths) -> list[Path]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 import tifffile
 
+from napari_attnseg.annotation.folder import mask_survey, state
 from napari_attnseg.annotation.folder.entries import FolderChoices, ImageState
 from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.data.classes import ClassEntry, Classes, read_classes
@@ -84,6 +86,46 @@ def test_all_masks_decide_together(make_folder: MakeFolder) -> None:
     assert set(np.unique(folder.document(root / "cell13.tif").labels)) == {0, 1, 2}
 
 
+def test_surveys_at_the_same_time_share_the_reading(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_folder(3)
+    folder = open_folder(root)
+    for number in range(3):
+        folder.note_saved(root / f"cell0{number}.tif", root / f"cell0{number}_MASK.tif")
+    read, survey_mask = list[str](), mask_survey.survey_mask
+    is_reading, may_read = Event(), Event()
+
+    def slow(mask: Path) -> mask_survey.MaskValues:
+        read.append(mask.name)
+        if len(read) == 1:
+            is_reading.set()
+            assert may_read.wait(20)
+        return survey_mask(mask)
+
+    def second_begins() -> bool:
+        may_read.set()
+        return False
+
+    monkeypatch.setattr(mask_survey, "survey_mask", slow)
+    first, second = Thread(target=folder.survey), Thread(target=lambda: folder.survey(second_begins))
+    first.start()
+    assert is_reading.wait(20)
+    second.start()
+    first.join(20)
+    second.join(20)
+    assert sorted(read) == [f"cell0{number}_MASK.tif" for number in range(3)]
+
+
+def test_a_saved_mask_is_read_again_alone(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_folder(3)
+    folder = open_folder(root)
+    for number in range(2):
+        folder.note_saved(root / f"cell0{number}.tif", root / f"cell0{number}_MASK.tif")
+    read, survey_mask = list[str](), mask_survey.survey_mask
+    monkeypatch.setattr(mask_survey, "survey_mask", lambda mask: read.append(mask.name) or survey_mask(mask))
+    folder.survey_saved(root / "cell01.tif")
+    assert read == ["cell01_MASK.tif"]
+
+
 def test_values_that_contradict_each_other_are_said(make_folder: MakeFolder) -> None:
     root = make_folder(2)
     tifffile.imwrite(root / "cell00_MASK.tif", np.where(np.eye(48, 40) > 0, 3, 0).astype(np.uint8))
@@ -130,6 +172,27 @@ def test_new_folders_begin_with_the_numbers_of_the_classes(make_folder: MakeFold
     document.touch()
     document.save()
     assert tifffile.imread(root / "cell00_MASK.tif").max() == 255
+
+
+def test_of_two_threads_the_later_state_is_kept(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_folder(2)
+    folder = open_folder(root)
+    write_json = state.write_json
+    later: list[Thread] = []
+
+    def slow(path: Path, values: object) -> None:
+        if not later:  # another mask is saved just before the first one is noted
+            folder.note_saved(root / "cell01.tif", root / "cell01_MASK.tif")
+            later.append(Thread(target=folder.save))
+            later[0].start()
+            later[0].join(0.3)  # it either waits for us, or is done well before
+        write_json(path, values)
+
+    monkeypatch.setattr(state, "write_json", slow)
+    folder.note_saved(root / "cell00.tif", root / "cell00_MASK.tif")
+    folder.save()
+    later[0].join(20)
+    assert states(root) == {"cell00.tif": ImageState.EDITED, "cell01.tif": ImageState.EDITED}
 
 
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write everywhere")

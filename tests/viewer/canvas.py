@@ -25,14 +25,19 @@ def point_at(viewer: Any, place: Place) -> QPoint:
 
 def stroke(qtbot: Any, viewer: Any, places: Sequence[Place], button: Any = Qt.MouseButton.LeftButton) -> None:
     """Press the mouse at the first place (y, x), move it over the others, and let go."""
+    drag(qtbot, viewer, places, button)
+    qtbot.mouseRelease(canvas_of(viewer), button, pos=point_at(viewer, places[-1]))
+    qtbot.wait(20)
+
+
+def drag(qtbot: Any, viewer: Any, places: Sequence[Place], button: Any = Qt.MouseButton.LeftButton) -> None:
+    """Press the mouse at the first place (y, x), and move it over the others; the button stays down."""
     canvas = canvas_of(viewer)
     qtbot.mouseMove(canvas, point_at(viewer, places[0]))
     qtbot.mousePress(canvas, button, pos=point_at(viewer, places[0]))
     for place in places[1:]:
         qtbot.mouseMove(canvas, point_at(viewer, place))
         qtbot.wait(5)
-    qtbot.mouseRelease(canvas, button, pos=point_at(viewer, places[-1]))
-    qtbot.wait(20)
 
 
 def press(qtbot: Any, viewer: Any, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:

@@ -58,6 +58,7 @@ def shift_click(docks: Docks, qtbot: Any, place: tuple[float, float]) -> None:
     qtbot.wait(20)
 
 
+@pytest.mark.one_binding
 def test_all_or_where_empty_or_one_object(docks: Docks, qtbot: Any, folder: Path) -> None:
     buttons = docks.predict.accepts.buttons
     assert not buttons["all"].isEnabled()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ import tifffile
 from qtpy.QtCore import Qt
 
 from napari_attnseg.annotation.folder.entries import ImageState
+from napari_attnseg.annotation.folder.folder import AnnotationFolder
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.annotation.masks.recovery import new_journal
+from napari_attnseg.viewer.annotate import folder_check
 from napari_attnseg.viewer.annotate.dock import AnnotateDock
 from napari_attnseg.viewer.session import saving
 from tests.conftest import MakeFolder
@@ -208,6 +212,28 @@ def test_a_correction_of_one_object_waits_for_a_click(dock: AnnotateDock, qtbot:
     assert mask.layer.mode == "paint"
 
 
+def test_the_tool_is_taken_up_again_after_a_click(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(2)
+    tifffile.imwrite(folder / "cell01.tif", np.zeros((3, 48, 40), np.uint8), imagej=True, metadata={"axes": "ZYX"})
+    (folder / "cell01_MASK.tif").unlink()
+    opened(dock, qtbot, folder)
+    mask = dock.session.mask
+    assert mask is not None
+    for mode in ("erase", "pan_zoom", "fill"):
+        mask.layer.mode = mode
+        dock.fixes.buttons["snap"].click()
+        assert mask.layer.mode == "pan_zoom"
+        dock.fixes.buttons["snap"].click()
+        assert mask.layer.mode == mode
+    dock.fixes.buttons["snap"].click()
+    dock.images.step(1)
+    until(qtbot, lambda: dock.session.shown == folder / "cell01.tif")
+    assert not dock.fixing.is_snapping
+    assert dock.session.mask is not None
+    assert dock.session.mask.layer is not mask.layer
+    assert dock.session.mask.layer.mode == "fill"
+
+
 def test_snap_takes_the_region_of_like_intensity(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
     folder = make_folder(1)
     disc = (np.indices((80, 80)) - 40).astype(float)
@@ -383,11 +409,34 @@ def test_files_are_not_read_in_another_way_under_unsaved_edits(
     opened(dock, qtbot, make_folder(2))
     paint(dock, qtbot)
     painted = labels(dock).copy()
-    dock.session.choose_mask_values("instances")
-    qtbot.wait(300)
     assert dock.session.folder is not None
+    dock.session.set_choices(replace(dock.session.folder.choices, mask_values="instances"))
+    qtbot.wait(300)
     assert dock.session.folder.choices.mask_values == "auto"
     np.testing.assert_array_equal(labels(dock), painted)
+
+
+def test_masks_are_checked_by_the_meaning_that_was_chosen(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_check, "WAIT_FIRST", 1_000_000)  # the check that comes with a folder is not asked here
+    opened(dock, qtbot, make_folder(2))
+    checked, check, may_change, change = list[str](), folder_check._check, Event(), AnnotationFolder.set_choices
+
+    def noting(source: Path, choices: Any, *more: Any) -> Any:
+        checked.append(choices.mask_values)
+        return check(source, choices, *more)
+
+    def slow(folder: AnnotationFolder, choices: Any) -> None:
+        assert may_change.wait(20)
+        change(folder, choices)
+
+    monkeypatch.setattr(folder_check, "_check", noting)
+    monkeypatch.setattr(AnnotationFolder, "set_choices", slow)
+    dock.findings.modeChosen.emit("classes")
+    may_change.set()
+    until(qtbot, lambda: checked)
+    assert checked == ["classes"]
 
 
 def test_restored_strokes_do_not_replace_new_ones(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def test_strokes_made_while_masks_are_understood_anew_follow(
     mask = session.mask
     assert mask is not None
     assert mask.editing.document.convention.kind == "binary"
-    session.choose_mask_values("classes")
+    assert session.folder is not None
+    session.set_choices(replace(session.folder.choices, mask_values="classes"))
     mask.layer.data[3:9, 3:9] = 1  # before the result has arrived
     mask.sync()
     assert session.unsaved

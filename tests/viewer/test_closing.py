@@ -20,7 +20,7 @@ from napari_attnseg.viewer import questions
 from napari_attnseg.viewer.annotate.dock import AnnotateDock
 from napari_attnseg.viewer.session import closing
 from tests.conftest import MakeFolder
-from tests.viewer.canvas import until
+from tests.viewer.canvas import drag, until
 from tests.viewer.docked import answer, labels, make_dock, opened, paint, save, told
 
 
@@ -123,6 +123,19 @@ def test_save_writes_all_masks_and_closes(
     assert _journals(data_folder) == []
     noted = corrections(folder)
     assert sorted(item.image for item in noted) == ["cell00.tif", "cell01.tif"], "the one on no layer too"
+
+
+def test_a_stroke_under_way_is_asked_about(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, answers: Answers
+) -> None:
+    folder = make_folder(1)
+    opened(dock, qtbot, folder)
+    drag(qtbot, dock.session.viewer, [(5.0, 5.0), (5.0, 15.0)])
+    painted = labels(dock).copy()
+    answers.given = "save"
+    assert _close(dock)
+    assert answers.asked == [["cell00_MASK.tif"]]
+    np.testing.assert_array_equal(tifffile.imread(folder / "cell00_MASK.tif") > 0, painted > 0)
 
 
 def test_close_without_saving_keeps_the_journal(

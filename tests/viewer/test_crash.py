@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tifffile
 from qtpy.QtGui import QImage
+from qtpy.QtTest import QTest
 
 from napari_attnseg.annotation.folder.entries import FolderChoices, ImageState
 from napari_attnseg.annotation.folder.folder import AnnotationFolder, open_folder
@@ -124,6 +125,9 @@ def _choose(decisions: list[Decision], seen: dict[str, Any]) -> Any:
         seen["rows"] = [table.item(row, 0).text() for row in range(table.rowCount())]
         for row in range(table.rowCount()):
             table.setCurrentCell(row, 0)
+            seen.setdefault("loading", []).append("Loading" in dialog.picture.text())
+            while "Loading" in dialog.picture.text():
+                QTest.qWait(10)
             seen.setdefault("details", []).append(dialog.details.text())
             picture = dialog.picture.pixmap()  # of the label: to be looked at before it shows the next one
             seen.setdefault("pictures", []).append(picture is not None and _has_green(picture.toImage()))
@@ -147,6 +151,7 @@ def test_every_stroke_older_than_two_seconds_comes_back(viewer: Any, qtbot: Any,
     assert seen["rows"] == ["two.tif", "one.tif"]
     assert all("pixels painted or erased" in text for text in seen["details"])
     assert seen["pictures"] == [True, True]
+    assert seen["loading"][1], "it is read and drawn in a thread"
     until(qtbot, lambda: {entry.state for entry in dock.images.entries()} == {ImageState.UNSAVED})
     for image, editing in dock.session.unsaved.items():
         flat = editing.labels.reshape(-1)

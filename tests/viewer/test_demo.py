@@ -47,6 +47,7 @@ def trained(folder: Path, tmp_path: Path) -> Path:
     return run / "best.safetensors"
 
 
+@pytest.mark.one_binding
 def test_the_window_shows_an_unseen_image_with_what_the_model_says_of_it(folder: Path, tmp_path: Path) -> None:
     masks = {path: path.read_bytes() for path in folder.rglob("*_MASK.tif")}
     model = trained(folder, tmp_path)
@@ -68,6 +69,7 @@ def test_a_file_that_is_no_model_is_refused_without_a_window(folder: Path, tmp_p
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.one_binding
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
 def test_without_a_display_the_demo_says_how_to_look_at_it(folder: Path, tmp_path: Path) -> None:
     command = (sys.executable, "-m", "napari_attnseg", "demo", "--out", tmp_path / "demo", "--data", folder)

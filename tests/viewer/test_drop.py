@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,13 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 from skimage.io import imsave
 
+from napari_attnseg.annotation.folder.folder import AnnotationFolder
 from napari_attnseg.viewer.annotate.dock import AnnotateDock
+from napari_attnseg.viewer.layers.roles import note_of
 from napari_attnseg.viewer.own_reader import set_own_reader
+from napari_attnseg.viewer.session import opening, saving
 from tests.conftest import MakeFolder
-from tests.viewer.canvas import canvas_of, until
+from tests.viewer.canvas import canvas_of, press, until
 from tests.viewer.docked import labels, make_dock, paint, save, told
 
 PLACES = ["canvas", "dock"]
@@ -103,6 +107,34 @@ def test_what_was_dropped_is_painted_and_saved(
     save(dock, qtbot)
     until(qtbot, lambda: not dock.session.unsaved)
     np.testing.assert_array_equal(tifffile.imread(folder / "cell00_MASK.tif") > 0, painted > 0)
+
+
+def test_an_image_that_was_left_with_strokes_goes_on_with_them(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    folder = make_folder(2)
+    first, second = folder / "cell00.tif", folder / "cell01.tif"
+    drop_at(dock, "dock", folder)
+    until(qtbot, lambda: dock.session.shown == first)
+    settle(dock, qtbot)
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    dock.session.show(second)
+    until(qtbot, lambda: dock.session.shown == second)
+    drop_at(dock, "canvas", first)
+    until(qtbot, lambda: first in [mask.editing.document.image for mask in dock.session.masks])
+    settle(dock, qtbot)
+    found = next(mask for mask in dock.session.masks if mask.editing.document.image == first)
+    np.testing.assert_array_equal(found.layer.data, painted)
+    assert dock.session.unsaved == {first: found.editing}
+    assert note_of(found.layer)["document"] is found.editing.document, "what napari's own saving writes"
+    dock.session.viewer.layers.selection.active = found.layer
+    paint(dock, qtbot, [(20.0, 5.0), (20.0, 15.0)])
+    save(dock, qtbot)
+    until(qtbot, lambda: not dock.session.unsaved)
+    saved = tifffile.imread(folder / "cell00_MASK.tif") > 0
+    assert saved[5, 10]
+    assert saved[20, 10]
 
 
 def test_several_files_on_the_canvas_are_layers(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
@@ -210,3 +242,92 @@ def test_a_folder_without_tiffs_is_explained(dock: AnnotateDock, qtbot: Any, tmp
 def test_a_folder_whose_name_has_a_dot_is_a_folder(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
     drop_at(dock, "dock", make_folder(2, "run 2.5"))
     until(qtbot, lambda: len(dock.images.entries()) == 2)
+
+
+def test_nobody_waits_for_an_image_that_a_dropped_one_took_the_place_of(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(3)
+    dock.session.open_folder(folder)
+    until(qtbot, lambda: dock.session.shown == folder / "cell00.tif")
+    drop_at(dock, "canvas", folder / "cell01.tif")
+    until(qtbot, lambda: len(dock.session.masks) == 2)
+    settle(dock, qtbot)
+    may_read, read, waits = Event(), AnnotationFolder.document, list[bool]()
+
+    def slow(self: AnnotationFolder, image: Path) -> Any:
+        assert may_read.wait(20)
+        return read(self, image)
+
+    monkeypatch.setattr(AnnotationFolder, "document", slow)
+    dock.session.loading.connect(waits.append)
+    dock.session.set_classes(dock.session.folder.classes)  # what was read ahead is forgotten
+    dock.session.show(folder / "cell02.tif")
+    dock.session.show(folder / "cell01.tif")
+    assert waits == [True, False]
+    may_read.set()
+    settle(dock, qtbot)
+    assert waits == [True, False]
+    assert dock.session.shown == folder / "cell00.tif"
+
+
+def test_the_folder_of_what_was_dropped_is_held(dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder) -> None:
+    folder = make_folder(1)
+    drop_at(dock, "canvas", folder / "cell00_MASK.tif")
+    until(qtbot, lambda: dock.session.folder is not None)
+    until(qtbot, (folder / ".attnseg" / "open.json").exists)
+
+
+def test_files_are_not_listed_in_a_folder_that_was_opened_after_them(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make_folder(2, "first"), make_folder(3, "second")
+    is_listing, may_list, list_folder = Event(), Event(), opening.open_folder
+
+    def slow(path: Path, *more: Any) -> Any:
+        found = list_folder(path, *more)
+        if path.is_file():
+            is_listing.set()
+            assert may_list.wait(20)
+        return found
+
+    monkeypatch.setattr(opening, "open_folder", slow)
+    drop_at(dock, "dock", first / "cell00.tif", first / "cell01.tif")
+    until(qtbot, is_listing.is_set)
+    dock.session.open_folder(second)
+    until(qtbot, lambda: dock.session.folder is not None and dock.session.folder.root == second)
+    may_list.set()
+    settle(dock, qtbot)
+    assert [entry.image for entry in dock.images.entries()] == sorted(second.glob("cell0?.tif"))
+
+
+def test_of_a_dropped_mask_too_the_one_on_the_disk_can_be_taken(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(1)
+    path = folder / "cell00_MASK.tif"
+    drop_at(dock, "canvas", path)
+    until(qtbot, lambda: dock.session.mask is not None)
+    settle(dock, qtbot)
+    asked: list[str] = []
+    monkeypatch.setattr(saving, "ask_overwrite", lambda parent, what: asked.append(what) or "reload")
+    viewer = dock.session.viewer
+    paint(dock, qtbot)
+    theirs = np.zeros((48, 40), np.uint8)
+    theirs[40:] = 255
+    tifffile.imwrite(path, theirs)
+    save(dock, qtbot)
+    until(qtbot, lambda: np.array_equal(labels(dock) > 0, theirs > 0))
+    settle(dock, qtbot)
+    assert len(asked) == 1
+    assert not dock.session.unsaved
+    assert [mask.editing.document.is_modified for mask in dock.session.masks] == [False]
+    assert names(dock) == ["cell00", "cell00_MASK"]
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    assert dock.session.unsaved
+    save(dock, qtbot)
+    assert len(asked) == 1, "nobody has changed it since"
+    np.testing.assert_array_equal(tifffile.imread(path) > 0, painted > 0)
+    press(qtbot, viewer, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    np.testing.assert_array_equal(labels(dock) > 0, theirs > 0)

@@ -112,6 +112,7 @@ def at(levels: Any, lines: int) -> np.ndarray:
     return np.asarray(levels[0][:lines, :])
 
 
+@pytest.mark.one_binding
 def test_it_grows_is_left_is_cancelled_and_goes_on(docks: Docks, qtbot: Any, folder: Path, trained: Path) -> None:
     dock, viewer = docks.predict, docks.viewer
     opened(docks.annotate, qtbot, folder)
@@ -235,6 +236,35 @@ def test_what_is_in_view_is_accepted(docks: Docks, qtbot: Any, folder: Path, tra
     assert 50 < labels(docks.annotate)[:lines].sum() < 500, "one disc"
 
 
+@pytest.mark.one_binding
+def test_how_it_ended_is_said_at_once_and_stays(docks: Docks, qtbot: Any, folder: Path, trained: Path) -> None:
+    section, model = docks.predict.large, folder.parent / "mine.safetensors"
+    large = section.predicting
+    shutil.copy(trained, model)
+    opened(docks.annotate, qtbot, folder)
+    use(docks, qtbot, model)
+    until(qtbot, lambda: "too large to be predicted in memory" in sentence(docks))
+    work = section._work(model, folder / NAME)
+    large.ended.emit(work, "cancelled", "")
+    assert sentence(docks) == f"Cancelled before the first row of {NAME} was finished."
+
+    refused: list[str] = []
+    large.noticed.connect(refused.append)
+    target = docks.predict.proposals.target()
+    assert target is not None
+    large.work = work  # as if it were being predicted again
+    section.order(model, target, lambda: None)
+    until(qtbot, lambda: refused)
+    large.work = None
+    section.follow(model)
+    assert section._told is not None, "what is refused changes nothing"
+
+    section.panel.setSentence("of another image")
+    model.unlink()
+    section.follow(model)
+    until(qtbot, lambda: sentence(docks).startswith("Cancelled before the first row"))
+
+
 def left_by_another_window(docks: Docks, qtbot: Any, image: Path) -> Job:
     """Let another prediction of the image run, that another window is waiting for, and then no more."""
     place = place_for("large", image)
@@ -248,6 +278,7 @@ def left_by_another_window(docks: Docks, qtbot: Any, image: Path) -> Job:
     return other
 
 
+@pytest.mark.one_binding
 def test_other_windows_a_killed_process_another_model_and_a_closed_window(
     docks: Docks, qtbot: Any, folder: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -299,6 +330,7 @@ def test_other_windows_a_killed_process_another_model_and_a_closed_window(
     assert after.rows_done >= progress.rows_done >= 1
 
 
+@pytest.mark.one_binding
 def test_large_and_small_images_in_one_go_and_a_folder_that_cannot_be_written_to(
     docks: Docks, qtbot: Any, folder: Path, trained: Path, data_folder: Path
 ) -> None:
@@ -319,6 +351,7 @@ def test_large_and_small_images_in_one_go_and_a_folder_that_cannot_be_written_to
     assert tifffile.imread(place / "a_slide_PRED.tif").shape == (HEIGHT, WIDTH)
 
 
+@pytest.mark.one_binding
 def test_bad_images_and_disks_are_one_sentence(
     docks: Docks, qtbot: Any, folder: Path, slide: Path, trained: Path, tmp_path: Path
 ) -> None:

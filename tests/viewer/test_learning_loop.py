@@ -114,6 +114,7 @@ def found_nothing_of_torch() -> bool:
     return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.one_binding
 def test_fine_tuning_concentrates_on_what_was_edited(docks: Docks, qtbot: Any, tmp_path: Path, trained: Path) -> None:
     folder = disc_folder(tmp_path / "discs", 4, masks=4)
     train, training = docks.train, docks.train.training
@@ -145,6 +146,7 @@ def test_fine_tuning_concentrates_on_what_was_edited(docks: Docks, qtbot: Any, t
     until(qtbot, lambda: training.models.in_use == trained)
 
 
+@pytest.mark.one_binding
 def test_predict_correct_and_see_how_much_was_to_correct(
     docks: Docks, qtbot: Any, tmp_path: Path, trained: Path
 ) -> None:

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.annotation.trainings.folder_models import model_key
 from napari_attnseg.data.classes import ClassEntry, Classes
+from napari_attnseg.viewer.predict.predicted_image import PredictedImage
 from napari_attnseg.viewer.predict.predicting import Target
 from tests.conftest import MakeFolder
 from tests.viewer.canvas import until
@@ -65,7 +66,10 @@ def test_layers_and_controls(docks: Docks, qtbot: Any, tmp_path: Path, trained: 
     tifffile.imwrite(folder / "disc00.tif", calibrated, imagej=True, resolution=(4, 4), metadata={"unit": "um"})
     opened(docks.annotate, qtbot, folder)
     assert "No model yet" in dock.buttons.image_button.toolTip()
+    assert not dock.rank_button.isEnabled()
+    assert "No model yet" in dock.rank_button.toolTip()
     use(docks, qtbot, trained)
+    assert dock.rank_button.isEnabled()
     mask = labels(docks.annotate).copy()
     found = predicted(docks, qtbot)
     gates = len(found.attention)
@@ -138,8 +142,38 @@ def test_layers_and_controls(docks: Docks, qtbot: Any, tmp_path: Path, trained: 
     assert len(viewer.layers) == count
     assert seen(viewer) == ["disc01 prediction"]
     assert ours(viewer, "prediction")[0].scale.tolist() == [1.0, 1.0]
+    _leaf_back(docks, qtbot, found)
 
 
+def _leaf_back(docks: Docks, qtbot: Any, first: PredictedImage) -> None:
+    """Check that what was predicted of an image is shown when it is opened, or a mask of it selected, again."""
+    session, dock, viewer = docks.session, docks.predict, docks.viewer
+    later, asked = dock.proposals.current, []
+    dock.predicting.progressed.connect(lambda done, left: asked.append(done))
+    at_once: list[Any] = []
+    session.shown_changed.connect(lambda: at_once.append(dock.proposals.current))
+    docks.annotate.images.step(-1)
+    until(qtbot, lambda: session.shown == first.image)
+    assert at_once[-1] is first, "before the image is drawn"
+    assert session.mask is not None
+    assert viewer.layers.selection.active is session.mask.layer
+    assert seen(viewer) == ["disc00 prediction"]
+
+    own, other = session.mask.layer, first.image.with_name("disc01.tif")
+    tifffile.imwrite(other.with_name("disc01_MASK.tif"), np.zeros((64, 64), np.uint8))
+    viewer.open(str(other), plugin="napari-attnseg")
+    until(qtbot, lambda: any(mask.editing.document.image == other for mask in session.masks))
+    dropped = next(mask.layer for mask in session.masks if mask.editing.document.image == other)
+    own.mode = "erase"
+    for layer, shown in ((dropped, later), (own, first), (dropped, later), (own, first)):
+        viewer.layers.selection.active = layer
+        until(qtbot, lambda shown=shown: dock.proposals.current is shown)
+        assert viewer.layers.selection.active is layer
+    assert own.mode == "erase"
+    assert asked == [], "nothing of this is predicted anew"
+
+
+@pytest.mark.one_binding
 def test_image_left_and_child_killed_while_it_predicts(docks: Docks, qtbot: Any, tmp_path: Path, trained: Path) -> None:
     folder, dock = disc_folder(tmp_path / "discs", 2), docks.predict
     opened(docks.annotate, qtbot, folder)
@@ -213,6 +247,7 @@ def test_a_stack_plane_by_plane_and_whole(docks: Docks, qtbot: Any, make_folder:
     assert np.array_equal(labels(docks.annotate), before)
 
 
+@pytest.mark.one_binding
 def test_images_and_models_that_do_not_fit_get_a_sentence(
     docks: Docks, qtbot: Any, tmp_path: Path, trained: Path
 ) -> None:
@@ -264,6 +299,7 @@ def test_images_and_models_that_do_not_fit_get_a_sentence(
     predicted(docks, qtbot)
 
 
+@pytest.mark.one_binding
 def test_many_images_are_predicted_into_files(docks: Docks, qtbot: Any, tmp_path: Path, trained: Path) -> None:
     folder, dock = disc_folder(tmp_path / "discs", 4, masks=2), docks.predict
     out = folder / "attnseg_predictions"
@@ -289,6 +325,7 @@ def test_many_images_are_predicted_into_files(docks: Docks, qtbot: Any, tmp_path
     assert len(list(out.iterdir())) < 4
 
 
+@pytest.mark.one_binding
 def test_images_are_ranked_by_what_the_model_is_unsure_of(
     docks: Docks, qtbot: Any, tmp_path: Path, trained: Path
 ) -> None:

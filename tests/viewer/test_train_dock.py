@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
+from napari_attnseg.annotation.folder import mask_survey
+from napari_attnseg.events import CheckpointSaved, Failed, Notice
 from tests.viewer.canvas import until
 from tests.viewer.docked import (
     Docks,
@@ -73,6 +76,67 @@ def test_what_there_is_to_learn_from_follows_the_settings(docks: Docks, qtbot: A
     hidden = {"epochs", "max_minutes", "axes", "mask_suffix", "mask_values"}
     shown = {name for rows in docks.train.form.groups.values() for name in rows.editors}
     assert not shown & hidden, "these stand elsewhere"
+
+
+def test_finding_out_what_there_is_to_learn_from_holds_up_no_image(
+    docks: Docks, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = disc_folder(tmp_path / "discs", 5, masks=5)
+    opened(docks.annotate, qtbot, folder)
+    knows(docks, qtbot, "5 masks, 1 held out")
+    session, train = docks.session, docks.train
+    assert session.folder is not None
+    for number in range(5):
+        session.folder.note_saved(folder / f"disc0{number}.tif", folder / f"disc0{number}_MASK.tif")
+    is_reading, may_read, survey_mask = Event(), Event(), mask_survey.survey_mask
+
+    def slow(mask: Path) -> mask_survey.MaskValues:
+        is_reading.set()
+        assert may_read.wait(60)
+        return survey_mask(mask)
+
+    monkeypatch.setattr(mask_survey, "survey_mask", slow)
+    facts: list[Any] = []
+    train.training.facts_changed.connect(facts.append)
+    settings = train.training.settings(train.form.value(), train.start.value())
+    for _ in range(6):
+        train.training.look(settings, None)
+    until(qtbot, is_reading.is_set)
+    try:
+        docks.annotate.images.step(1)
+        until(qtbot, lambda: session.shown == folder / "disc01.tif")
+        assert not facts
+    finally:
+        may_read.set()
+    until(qtbot, lambda: facts)
+    assert [found.masks for found in facts] == [5], "only what was asked last is told"
+
+
+def test_another_folder_is_told_nothing_of_the_training_before(
+    docks: Docks, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = disc_folder(tmp_path / "first", 1), disc_folder(tmp_path / "second", 1)
+    train, run = docks.train, docks.train.training.run
+    asked: list[Path] = []
+    monkeypatch.setattr(train.predicting, "predict", lambda model, target, **_: asked.append(target.image))
+    opened(docks.annotate, qtbot, first)
+    run._set_state("running")
+    run._on_event(CheckpointSaved(str(tmp_path / "best.safetensors"), is_best=True))
+    assert asked == [first / "disc00.tif"]
+    docks.session.open_folder(second)
+    until(qtbot, lambda: docks.session.shown == second / "disc00.tif")
+    assert asked == [first / "disc00.tif"], "its model does not replace what is corrected in another folder"
+
+    run._on_event(Notice("The disk is nearly full."))
+    run._on_event(Failed("There was no memory left."))
+    assert "no memory left" in train.progress.sentence.text()
+    run.rows = [{"epoch": 1.0, "val_score": 0.5}]
+    docks.session.open_folder(first)
+    until(qtbot, lambda: docks.session.shown == first / "disc00.tif")
+    assert train.progress.state() == "idle"
+    assert train.progress.sentence.text() == ""
+    assert not train.curves.isVisibleTo(train)
+    assert train.curves.best() is None
 
 
 def test_a_setting_out_of_range_starts_nothing(docks: Docks, qtbot: Any, tmp_path: Path, trained: Path) -> None:

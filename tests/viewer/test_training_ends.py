@@ -59,6 +59,7 @@ def process_of(run: Path) -> psutil.Process:
     return psutil.Process(pid)
 
 
+@pytest.mark.one_binding
 def test_a_killed_training_is_told_and_keeps_its_best_model(viewer: Any, qtbot: Any, folder: Path) -> None:
     docks = on_folder(viewer, qtbot, folder)
     train = docks.train
@@ -77,6 +78,7 @@ def test_a_killed_training_is_told_and_keeps_its_best_model(viewer: Any, qtbot: 
     assert train.train_button.isEnabled(), "the next one can be started"
 
 
+@pytest.mark.one_binding
 def test_a_second_training_of_the_folder_is_refused(viewer: Any, qtbot: Any, folder: Path) -> None:
     docks = on_folder(viewer, qtbot, folder)
     run = docks.train.training.run
@@ -116,6 +118,7 @@ def test_it_goes_on_without_the_viewer_and_the_next_one_finds_it(
     assert second.predict.model == run / "best.safetensors"
 
 
+@pytest.mark.one_binding
 @pytest.mark.parametrize("when", ["starting", "running"])
 def test_stopped_by_closing_the_next_viewer_takes_its_model(
     viewer: Any, qtbot: Any, folder: Path, make_napari_viewer: Callable[..., Any], when: str
@@ -142,6 +145,7 @@ def test_stopped_by_closing_the_next_viewer_takes_its_model(
     assert "has ended since" in second.train.banner.text(), "news hold until another folder is opened"
 
 
+@pytest.mark.one_binding
 def test_staying_leaves_everything_as_it_is(
     viewer: Any, qtbot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +161,7 @@ def test_staying_leaves_everything_as_it_is(
     assert wait_for_end(docks, qtbot) == "cancelled"
 
 
+@pytest.mark.one_binding
 def test_a_folder_that_cannot_be_written_to_trains_in_the_users_own(
     viewer: Any, qtbot: Any, folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

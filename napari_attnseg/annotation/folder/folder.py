@@ -46,7 +46,7 @@ class AnnotationFolder:
         """How unsure a model is of images, by their names in the folder: from 0 to 1, and the model's key."""
         self._classes: Classes | None = None
         self._edited: Classes | None = None  # here, since the folder is open; they hold whatever `classes.json` says
-        self._writing = threading.Lock()
+        self._writing = threading.Lock()  # of two threads the later one must not write what is older
         self._survey = MaskSurvey()
         self._pairs = {pair.image: pair for pair in listing.pairs}
         self._listing = listing
@@ -193,7 +193,7 @@ class AnnotationFolder:
         SaveError
             The file cannot be written; the classes hold for as long as the folder is open.
         """
-        with self._writing:  # of two threads the later one must not write the older list
+        with self._writing:
             if self._edited is not None:
                 write_classes(self.root / FILE_NAME, self._edited)
 
@@ -220,6 +220,12 @@ class AnnotationFolder:
         if self._survey.read(masks, should_stop, most) and decide:
             self._decide()
 
+    def survey_saved(self, image: Path) -> None:
+        """Read one image's mask again, because it was saved; what the values mean stays as it was decided."""
+        mask = self._pairs[image].mask
+        if mask is not None:
+            self._survey.read([mask], lambda: False)
+
     def save(self) -> None:
         """Keep choices, states and the model in use for the next time.
 
@@ -228,7 +234,8 @@ class AnnotationFolder:
         SaveError
             The folder cannot be written to.
         """
-        write_state(self.root, self.state)
+        with self._writing:
+            write_state(self.root, self.state)
 
     def save_uncertainty(self) -> None:
         """Keep how unsure a model is of the images for the next time.
@@ -238,7 +245,8 @@ class AnnotationFolder:
         SaveError
             The folder cannot be written to.
         """
-        write_uncertainty(self.root, self.uncertainty)
+        with self._writing:
+            write_uncertainty(self.root, self.uncertainty)
 
     def problem_now(self) -> str | None:
         """Why the masks that were read have no common meaning, a sentence; `problem` is that of when it was decided."""

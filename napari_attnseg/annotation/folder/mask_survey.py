@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from napari_attnseg.errors import DataError
 
 
 class MaskSurvey:
-    """What was found in the masks that were read."""
+    """What was found in the masks that were read; several threads that ask at the same time share the reading."""
 
     def __init__(self) -> None:
+        self._reading = threading.Lock()  # for one mask, so that nobody waits for all
         self.values: dict[Path, MaskValues] = {}
         self.unreadable: dict[Path, str] = {}
         """Masks that cannot be read, and why, in a sentence."""
@@ -32,17 +34,19 @@ class MaskSurvey:
 
         Returns whether it was not stopped.
         """
-        todo = [mask for mask in masks if mask not in self.values or mask in self._outdated or self._is_other(mask)]
+        todo = [mask for mask in masks if self._is_unread(mask)]
         if most is not None and len(todo) > most:
             todo = todo[:: max(1, len(todo) // most)][:most]
         for mask in todo:
             if should_stop():
                 return False
-            self._read(mask)
+            with self._reading:
+                if self._is_unread(mask):  # by another thread meanwhile
+                    self._read(mask)
         return True
 
-    def _is_other(self, mask: Path) -> bool:
-        return self._read_as.get(mask) != _state_of(mask)
+    def _is_unread(self, mask: Path) -> bool:
+        return mask not in self.values or mask in self._outdated or self._read_as.get(mask) != _state_of(mask)
 
     def _read(self, mask: Path) -> None:
         self._outdated.discard(mask)

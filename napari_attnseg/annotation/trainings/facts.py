@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from napari_attnseg.data.split import Roles, split_pairs
 from napari_attnseg.errors import DataError
 from napari_attnseg.models.model_card import ModelCard
 from napari_attnseg.settings import RunSettings, TrainingSettings
+from napari_attnseg.wording import counted
 
 # Pixels of patches that are learnt from in a second, as long as no training of the folder has told: the default network
 # on two CPU cores, and on a GPU of the middle class.
@@ -63,7 +64,7 @@ class TrainingFacts:
         """What there is to learn from, and for how long, in a line."""
         if not self.masks:
             return "No masks yet"
-        parts = [f"{self.masks} mask{'s' * (self.masks != 1)}"]
+        parts = [counted(self.masks, "mask")]
         if self.can_train:
             parts[0] += f", {self.held_out or 'none'} held out"
         if self.edited:
@@ -80,8 +81,9 @@ def training_facts(
     settings: RunSettings,
     init_card: ModelCard | None = None,
     device: Literal["cpu", "gpu"] = "cpu",
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainingFacts:
-    """Find out what a training of a folder would be; reads masks that were saved since, so not for the main thread.
+    """Find out what a training of a folder would be; reads masks that were not read yet, so not for the main thread.
 
     Parameters
     ----------
@@ -93,8 +95,10 @@ def training_facts(
         The card of the model to start from; None for a new one.
     device
         What the time is guessed for as long as no training of the folder has told.
+    should_stop
+        Asked before each mask that is read; what is returned after a stop is of no use.
     """
-    folder.survey(decide=False)
+    folder.survey(should_stop, decide=False)
     pairs = [pair for pair in folder.listing.pairs if pair.mask is not None]
     found = {pair.image: values for pair in pairs if (values := folder.mask_values(pair.image)) is not None}
     changed = None if init_card is None else _classes_changed(init_card.class_names, folder.convention.class_names)
@@ -230,5 +234,5 @@ def _duration(minutes: float) -> str:
     if minutes < 1:
         return f"{max(round(minutes * 6) * 10, 10)} seconds"
     if minutes < 90:
-        return f"{round(minutes)} minute{'s' * (round(minutes) != 1)}"
+        return counted(round(minutes), "minute")
     return f"{minutes / 60:.1f} hours" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"

@@ -30,21 +30,36 @@ def offer_unsaved_work(session: Session, parent: QWidget) -> None:
         return
     session.has_offered = True
     session.background.run(
-        find_recoverable,
-        lambda found: _ask(session, parent, found) if found else None,
+        _find,
+        lambda found: _ask(session, parent, *found),
         lambda error: _log.warning("the journals could not be read: %s", error),
     )
 
 
-def _ask(session: Session, parent: QWidget, found: list[Recovered]) -> None:
+def _find() -> tuple[list[Recovered], list[UnsavedWork], list[str]]:
+    """Return what can be restored, what is shown of each, and why the rest cannot be; runs in a thread."""
+    found = find_recoverable()
     usable = [item for item in found if item.problem is None]
-    for item in found:
-        if item.problem is not None:
-            show_warning(f"Unsaved strokes of an earlier session cannot be restored now; they are kept. {item.problem}")
+    return usable, [_work_of(item) for item in usable], [item.problem for item in found if item.problem is not None]
+
+
+def _ask(
+    session: Session, parent: QWidget, usable: list[Recovered], works: list[UnsavedWork], problems: list[str]
+) -> None:
+    for problem in problems:
+        show_warning(f"Unsaved strokes of an earlier session cannot be restored now; they are kept. {problem}")
     if not usable:
         return
-    dialog = RestoreDialog([_work_of(item) for item in usable], parent.window())
-    dialog.previewAsked.connect(lambda number: dialog.setPreview(number, picture_of(usable[number])))
+    dialog = RestoreDialog(works, parent.window())
+
+    def draw(number: int) -> None:
+        session.background.run(
+            lambda: picture_of(usable[number]),
+            lambda picture: dialog.setPreview(number, picture),
+            lambda error: dialog.setPreview(number, None),
+        )
+
+    dialog.previewAsked.connect(draw)
     dialog.exec_()
     decisions = list(zip(usable, dialog.decisions(), strict=True))
     for item, decision in decisions:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, Signal
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Planes = dict[tuple[int, ...], Array]
-LARGE = 16 << 20  # pixels of a plane from which on a correction is computed in the background
+LARGE = 16 << 20  # pixels from which on a correction is computed in the background
 CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
 
 
@@ -37,6 +37,7 @@ class Fixing(QObject):
         self._session = session
         self._waiting: tuple[str, FixOptions] | None = None
         self._layers: list[Any] = []
+        self._tool: tuple[Labels, str] | None = None  # put away as long as a click is waited for
         session.shown_changed.connect(self.stop_waiting)
 
     @property
@@ -80,7 +81,8 @@ class Fixing(QObject):
             elif not mask.apply(planes):
                 show_info(_NOTHING.get(operation, "That changes nothing here."))
 
-        if editing.labels.shape[-1] * editing.labels.shape[-2] > LARGE:
+        looked_at = editing.labels if operation == "interpolate" else editing.labels[plane]
+        if looked_at.size > LARGE:
             self._session.background.run(work, done, lambda error: show_warning(str(error)))
             return
         try:
@@ -109,6 +111,7 @@ class Fixing(QObject):
             self._layers.append(layer)
         mask = self._session.mask
         if mask is not None:
+            self._tool = mask.layer, mask.layer.mode
             mask.layer.mode = "pan_zoom"
         self.waiting_changed.emit(operation)
 
@@ -121,9 +124,7 @@ class Fixing(QObject):
             if self._on_click in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._on_click)
         self._layers.clear()
-        mask = self._session.mask
-        if mask is not None and mask.layer.mode == "pan_zoom":
-            mask.layer.mode = "paint"
+        self._take_up_tool()
         self.waiting_changed.emit("")
 
     def snap(self, options: FixOptions, position: tuple[int, int]) -> None:
@@ -144,6 +145,17 @@ class Fixing(QObject):
         part[region & (part == 0)] = mask.layer.selected_label
         if not mask.apply({plane: labels}):
             show_info("The region is painted already.")
+
+    def _take_up_tool(self) -> None:
+        """Let the mask be painted, erased or looked at as before the waiting, unless another tool was chosen."""
+        if self._tool is None:
+            return
+        (layer, mode), self._tool = self._tool, None
+        mask = self._session.mask
+        if layer not in self._session.viewer.layers and mask is not None:  # an image of other axes has a new layer
+            layer = mask.layer
+        if layer.mode == "pan_zoom":
+            layer.mode = mode
 
     def _image(self) -> Image | None:
         """Return the image layer to take intensities from: the selected one, else the one of the mask."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -92,8 +93,9 @@ class FolderCheck(QObject):
             self._findings.setFindings(report.findings, report.convention)
 
     def _on_mode(self, mode: Mode) -> None:
-        self._session.choose_mask_values(mode)
-        self.start()
+        folder = self._session.folder
+        if folder is not None:
+            self._session.set_choices(replace(folder.choices, mask_values=mode), then=self.start)
 
     def _open(self, path: Path) -> None:
         self._session.open_file(path)

@@ -52,7 +52,7 @@ class Display:
         camera = (self._viewer.scene.camera.center, self._viewer.scene.camera.zoom) if before is not None else None
         self.shown = None  # what is removed now is not removed by the user
         images = self._put_images(before, layers)
-        mask = self._put_mask(before, images, editing, classes)
+        mask = self.put_mask(before.mask if before is not None else None, images, editing, classes)
         self.shown = Shown(image, images, mask)
         if camera is not None and self.options.keep_zoom:
             self._viewer.scene.camera.center, self._viewer.scene.camera.zoom = camera
@@ -66,8 +66,33 @@ class Display:
         """Show another state of the mask of the image that is shown."""
         shown = self.shown
         if shown is not None:
-            shown.mask = self._put_mask(shown, shown.images, editing, classes)
+            shown.mask = self.put_mask(shown.mask, shown.images, editing, classes)
         return shown.mask if shown is not None else None
+
+    def put_mask(
+        self, old: MaskLayer | None, images: list[Image], editing: Editing | None, classes: Classes
+    ) -> MaskLayer | None:
+        """Put a mask in the place of another one, else above its images; without one only take the old one away."""
+        layer = old.layer if old is not None and old.layer in self._viewer.layers else None
+        if old is not None:
+            old.detach()
+        if editing is None:
+            if layer is not None:
+                self._viewer.layers.remove(layer)
+            return None
+        data, options = self._mask_options(editing, classes)
+        if layer is not None and layer.ndim == data.ndim:
+            layer.data = first_view(data)  # all of a large mask takes seconds
+            layer.name = options["name"]
+            options["metadata"][KEY]["classes"] = layer.metadata.get(KEY, {}).get("classes")
+            layer.metadata = options["metadata"]
+            _place(layer, options)
+            self.colour(layer, editing, classes)
+            if not layer.editable:
+                layer.editable = True
+        else:
+            layer = self._new_mask(layer, images, data, options)
+        return MaskLayer(editing, layer, self._viewer.dims)
 
     def _put_images(self, before: Shown | None, layers: list[LayerData]) -> list[Image]:
         old = [layer for layer in before.images if layer in self._viewer.layers] if before is not None else []
@@ -99,31 +124,6 @@ class Display:
         layer.name = options["name"]
         layer.metadata = options["metadata"]
         _place(layer, options)
-
-    def _put_mask(
-        self, before: Shown | None, images: list[Image], editing: Editing | None, classes: Classes
-    ) -> MaskLayer | None:
-        old = before.mask if before is not None else None
-        layer = old.layer if old is not None and old.layer in self._viewer.layers else None
-        if old is not None:
-            old.detach()
-        if editing is None:
-            if layer is not None:
-                self._viewer.layers.remove(layer)
-            return None
-        data, options = self._mask_options(editing, classes)
-        if layer is not None and layer.ndim == data.ndim:
-            layer.data = first_view(data)  # all of a large mask takes seconds
-            layer.name = options["name"]
-            options["metadata"][KEY]["classes"] = layer.metadata.get(KEY, {}).get("classes")
-            layer.metadata = options["metadata"]
-            _place(layer, options)
-            self.colour(layer, editing, classes)
-            if not layer.editable:
-                layer.editable = True
-        else:
-            layer = self._new_mask(layer, images, data, options)
-        return MaskLayer(editing, layer, self._viewer.dims)
 
     def _mask_options(self, editing: Editing, classes: Classes) -> tuple[Any, dict[str, Any]]:
         document = editing.document

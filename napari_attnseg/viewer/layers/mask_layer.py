@@ -46,7 +46,7 @@ class MaskLayer:
 
     def detach(self) -> None:
         """Leave the layer as it is, no longer tied to the mask."""
-        self.sync()
+        self.finish()
         self._set_paintable(True)
         self.layer.events.paint.disconnect(self._on_paint)
         self.layer.events.data.disconnect(self._on_data)
@@ -100,6 +100,19 @@ class MaskLayer:
             self.editing.note_unfinished(box)
         elif self.editing.note([box]):
             self.edited.emit()
+
+    def finish(self) -> None:
+        """End a stroke that is under way: it is a step, and the mouse paints no more before it is pressed anew."""
+        for drag in tuple(self.layer._mouse_drag_gen.values()):
+            if not drag.gi_running:
+                drag.close()  # napari forgets what has ended
+        self._stroke = False
+        around = self.layer._overlays.get("brush_stroke")  # drawn without a button held
+        if around is not None:
+            around.active = False
+        self.layer._block_history = False
+        self.layer._commit_staged_history()  # tells of all planes that were painted, not of the one that is shown only
+        self.sync()
 
     def apply(self, planes: dict[tuple[int, ...], Any]) -> bool:
         """Replace planes of the mask as one undo step; see `Editing.apply`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,11 @@ class OpenMasks(QObject):
         for mask in self.all:
             mask.sync()
 
+    def finish(self) -> None:
+        """End strokes that are under way, before masks are changed or asked about."""
+        for mask in self.all:
+            mask.finish()
+
     def stop(self) -> None:
         """Look after the masks no more."""
         self._tick.stop()
@@ -88,11 +94,47 @@ class OpenMasks(QObject):
         taken = any(mask.editing.document is document or mask.layer is layer for mask in self.all)
         if taken or layer not in self._viewer.layers:  # a duplicate, or gone again
             return
-        editing = Editing(document, new_journal(document, self._session.saving.on_problem))
+        editing = self._left_with_edits(document) or self._edit(document)
+        layer.metadata[KEY]["document"] = editing.document  # napari's own saving writes this one
         mask = MaskLayer(editing, layer, self._viewer.dims)
         self.others.append(mask)
         self.watch(mask)
         self.adopted.emit(mask)
+
+    def _left_with_edits(self, document: Document) -> Editing | None:
+        """Return the mask of an image that was left with edits, and is on no layer; it goes on in place of the file."""
+        editing = self._session.unsaved.get(document.image)
+        if editing is None or any(mask.editing is editing for mask in self.all):
+            return None
+        return editing if editing.labels.shape == document.labels.shape else None  # else its axes were others
+
+    def reopen(self, image: Path) -> None:
+        """Show the mask of an image that came by a drop as it is on the disk now."""
+        old = next((mask for mask in self.others if mask.editing.document.image == image), None)
+        if old is None:
+            return
+
+        def done(result: tuple[AnnotationFolder, Document]) -> None:
+            found, document = result
+            if old in self.others:
+                old.finish()
+            if old not in self.others or image in self._session.unsaved:  # gone, or painted on again meanwhile
+                return
+            if document.problem is not None:
+                show_warning(document.problem)
+            editing = None if document.problem is not None else self._edit(document)
+            self.is_placing = True
+            try:
+                mask = self._session.display.put_mask(old, [], editing, found.classes)
+            finally:
+                self.is_placing = False
+            self.others.remove(old)
+            if mask is not None:
+                self.others.append(mask)
+                self.watch(mask)
+            self._session.edited.emit()
+
+        self._session.background.run(self._reading(image), done, lambda error: self._session.tell_failed(image, error))
 
     def offer_masks(self) -> None:
         """Put an empty mask over images without one that came by a drop, so that they can be painted on.
@@ -109,13 +151,6 @@ class OpenMasks(QObject):
                 self._offer_mask(image)
 
     def _offer_mask(self, image: Path) -> None:
-        folder = self._session.folder
-        known = folder is not None and folder.pair(image) is not None
-
-        def work() -> tuple[AnnotationFolder, Document]:
-            found = folder if folder is not None and known else open_folder(image)
-            return found, found.document(image)
-
         def done(result: tuple[AnnotationFolder, Document]) -> None:
             self._asked.discard(image)
             found, document = result
@@ -133,7 +168,21 @@ class OpenMasks(QObject):
             layer.mode = "paint"
             self._viewer.layers.selection.active = layer
 
-        self._session.background.run(work, done, lambda error: self._asked.discard(image))
+        self._session.background.run(self._reading(image), done, lambda error: self._asked.discard(image))
+
+    def _reading(self, image: Path) -> Callable[[], tuple[AnnotationFolder, Document]]:
+        """Return what reads an image's mask in a thread, as the open folder's masks are read if it is one of them."""
+        folder = self._session.folder
+        known = folder is not None and folder.pair(image) is not None
+
+        def work() -> tuple[AnnotationFolder, Document]:
+            found = folder if folder is not None and known else open_folder(image)
+            return found, found.document(image)
+
+        return work
+
+    def _edit(self, document: Document) -> Editing:
+        return Editing(document, new_journal(document, self._session.saving.on_problem))
 
     def _on_removed(self, event: Any) -> None:
         if self.is_placing or self._session.is_closing:

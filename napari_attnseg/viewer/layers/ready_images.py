@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ class ReadyImage:
     layers: list[LayerData]
     document: Document
     fingerprint: Fingerprint | None
-    era: int
-    """How often all images had been forgotten when it was read."""
+    version: tuple[int, int]
+    """How often all images, and this one, had been forgotten when its reading began."""
 
     @property
     def lazy(self) -> LazyImage | None:
@@ -44,7 +44,8 @@ class ReadyImages:
     def __init__(self, background: Background) -> None:
         self._background = background
         self._ready: OrderedDict[Path, ReadyImage] = OrderedDict()
-        self._era = 0
+        self._all_forgotten = 0
+        self._forgotten: Counter[Path] = Counter()
 
     def __contains__(self, image: Path) -> bool:
         return image in self._ready
@@ -57,41 +58,49 @@ class ReadyImages:
         DataError
             The image cannot be read.
         """
-        era, found = self._era, self._ready.get(image)
+        version, found = self._version(image), self._ready.get(image)
         if found is not None and found.fingerprint == Fingerprint.of(image):
             document = found.document
             if document.on_disk == Fingerprint.of(document.mask_path):
                 return found
         document = folder.document(image)
-        return ReadyImage(image_layers(image, document.axes), document, Fingerprint.of(image), era)
+        return ReadyImage(image_layers(image, document.axes), document, Fingerprint.of(image), version)
 
-    def is_outdated(self, ready: ReadyImage) -> bool:
-        """Whether all images were forgotten while this one was being read."""
-        return ready.era != self._era
+    def is_outdated(self, image: Path, ready: ReadyImage) -> bool:
+        """Whether an image was forgotten while it was being read, such as because its mask was saved."""
+        return ready.version != self._version(image)
 
     def keep(self, image: Path, ready: ReadyImage) -> None:
         """Keep an image until it is shown, or others take its place; not one that is outdated."""
-        if self.is_outdated(ready):
+        if self.is_outdated(image, ready):
             return
         self._ready[image] = ready
         self._ready.move_to_end(image)
         while len(self._ready) > KEPT:
             self._ready.popitem(last=False)
 
-    def forget(self, image: Path) -> None:
-        """Read this image anew the next time."""
+    def hand_out(self, image: Path) -> None:
+        """Keep an image no longer, because it is shown now and its mask will be painted on."""
         self._ready.pop(image, None)
+
+    def forget(self, image: Path) -> None:
+        """Read this image anew the next time, and also if it is being read now."""
+        self._ready.pop(image, None)
+        self._forgotten[image] += 1
 
     def clear(self) -> None:
         """Read all images anew the next time, those too that are being read now."""
         self._ready.clear()
-        self._era += 1
+        self._all_forgotten += 1
 
     def prepare(self, folder: AnnotationFolder, images: Iterable[Path]) -> None:
         """Read images in the background, as far as they are not ready."""
         for image in images:
             if image not in self._ready:
                 self._prepare(folder, image)
+
+    def _version(self, image: Path) -> tuple[int, int]:
+        return self._all_forgotten, self._forgotten[image]
 
     def _prepare(self, folder: AnnotationFolder, image: Path) -> None:
         self._background.run(

@@ -62,6 +62,7 @@ def prediction_layer(session: Session, image: Path) -> Labels | None:
 def labels_of(session: Session, image: Path, kind: Kind) -> Pixels | None:
     """Return a mask or a prediction, (stack axes..., y, x), which goes on changing; None if it is gone."""
     if kind == "prediction":
+        session.learning.proposals.fit_classes()  # all planes by the threshold as it is now
         layer = prediction_layer(session, image)
         return None if layer is None else _finest(layer)
     mask = session.mask

@@ -16,6 +16,7 @@ from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.objects.room import BYTES_TO_COUNT, require_memory, require_room
 from napari_attnseg.settings import ObjectSettings
+from napari_attnseg.wording import counted
 
 if TYPE_CHECKING:
     from napari_attnseg.objects.geometry import Geometry
@@ -210,4 +211,4 @@ def in_words(found: Found) -> str:
     title = found.size_title
     kind, unit = ("size", "px") if title == "Pixels" else (title.split(" (")[0].lower(), title.split("(")[1][:-1])
     mean = float(np.mean(found.table.columns[title]))
-    return f"{count} object{'s' * (count != 1)}, mean {kind} {mean:.4g} {unit}"
+    return f"{counted(count, 'object')}, mean {kind} {mean:.4g} {unit}"

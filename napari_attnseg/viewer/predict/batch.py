@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_attnseg.viewer.session.session import Session
 
 STOP_GRACE = 10.0  # seconds for the image that is being predicted
+GRACE_AT_CLOSE, LONGEST_END = 1.0, 3.0  # seconds to stop by itself, and to be gone, while the window closes
 
 
 class Batch(QObject):
@@ -35,10 +36,11 @@ class Batch(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._active = False
-        self._cancelled = False
+        self._cancelled = self._closed = False
         self._job = FollowedJob(session, self)
         self._job.begun.connect(self._on_begun)
         self._job.reported.connect(self._on_event)
+        session.closing.connect(self.close)
 
     @property
     def is_active(self) -> bool:
@@ -69,7 +71,10 @@ class Batch(QObject):
             write_text(listed, "".join(f"{image}\n" for image in images))
             command = [sys.executable, "-m", "napari_attnseg", "predict", str(model), "--list", str(listed)]
             command += ["--base", str(root), "--out", str(out), "--job", str(folder), *options]
-            return start(command, folder=folder)
+            job = start(command, folder=folder)
+            if self._closed:  # meanwhile
+                job.stop(0.0)
+            return job
 
         self._job.follow(begin)
 
@@ -77,6 +82,12 @@ class Batch(QObject):
         """Stop after the tile that is being predicted; what is written stays."""
         self._cancelled = True  # in case that it is being started
         self._job.tell(lambda job: job.stop(STOP_GRACE))
+
+    def close(self) -> None:
+        """End the batch with the window, for no other one could cancel it; what is written stays."""
+        self._closed = True
+        if self._active:
+            self._job.end(GRACE_AT_CLOSE, LONGEST_END)
 
     def _on_begun(self) -> None:
         if self._cancelled:

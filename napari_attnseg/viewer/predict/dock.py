@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import napari.viewer
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
 
@@ -31,6 +31,11 @@ from napari_attnseg.viewer.widgets.scrolled import scrolled
 from napari_attnseg.viewer.widgets.threshold_controls import OverlayOptions, ThresholdControls
 
 SETTLE = 200  # milliseconds on a plane before it is predicted by itself
+NO_FOLDER = "Open a folder of images first."
+RANK_TIP = (
+    "Predict all images in the background. The list of images in the Annotate dock can then be\n"
+    "sorted by how unsure the model is: what is corrected first is what it learns most from."
+)
 
 
 class PredictDock(QWidget):
@@ -68,14 +73,15 @@ class PredictDock(QWidget):
         self.accepts.setShortcuts({name: key.sequence for name, key in PREDICT_KEYS.items()})
         self.keys = KeyList(PREDICT_KEYS.values())
         self.rank_button = QPushButton("Find the images it is unsure of")
-        self.rank_button.setToolTip(
-            "Predict all images in the background. The list of images in the Annotate dock can then be\n"
-            "sorted by how unsure the model is: what is corrected first is what it learns most from."
-        )
         self.rank_label = QLabel("")
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE)
+        self._followed: Path | None = None
+        """The image whose prediction was looked for last."""
+        self._selected = QTimer(self)  # while layers come and go the selection changes several times
+        self._selected.setSingleShot(True)
+        self._selected.setInterval(0)
 
     def _lay_out(self) -> None:
         layout = scrolled(self)
@@ -109,12 +115,14 @@ class PredictDock(QWidget):
         self.large.changed.connect(self._show_reason)
         self.ranking.progressed.connect(self._on_ranking)
         self.batch.progressed.connect(lambda done, left, text: self.buttons.setProgress(done, text, left))
-        self.batch.noticed.connect(show_warning)
+        self.batch.noticed.connect(show_info)
         self.batch.ended.connect(self._on_batch)
         self.training.models_changed.connect(self._show_models)
         session.folder_changed.connect(self._show_entries)
         session.entry_changed.connect(lambda _: self._show_entries())
         session.shown_changed.connect(self._on_image)
+        session.viewer.layers.selection.events.active.connect(lambda _: self._selected.start())
+        self._selected.timeout.connect(self._on_selected)
         self._settle.timeout.connect(self._follow_plane)
         session.viewer.dims.events.current_step.connect(lambda _: self._settle.start())
 
@@ -139,6 +147,9 @@ class PredictDock(QWidget):
         self.buttons.setReason(reason)
         self.buttons.setStack(target is not None and bool(target.stack_shape))
         self.buttons.setRunning(target is not None and self.large.predicting.is_on(target.image))
+        why = reason if self.model is None else "" if self.session.folder is not None else NO_FOLDER
+        self.rank_button.setEnabled(not why or self.ranking.is_active)  # to stop it is always possible
+        self.rank_button.setToolTip(why or RANK_TIP)
 
     def _choose_file(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Model", "", "Models (*.safetensors)")
@@ -174,15 +185,30 @@ class PredictDock(QWidget):
             bind_predict_keys(mask.layer, {**actions, **own})
         self._follow()
 
+    def _on_selected(self) -> None:
+        """Follow to the image of a mask that was selected; another layer of the same image changes nothing."""
+        if self.session.is_closing:
+            return
+        target = self.proposals.target()
+        if (target.image if target is not None else None) != self._followed:
+            self._on_image()
+
     def _follow(self) -> None:
         """Show what is known of the image that was opened, or predict it if that is wished."""
         self._show_reason()
-        model, target = self.model, self.proposals.target()
-        kept = self.predicting.kept(model, target.image) if model is not None and target is not None else None
-        if kept is not None and self.auto_box.isChecked():
-            self._follow_in_memory()
-        else:  # a large image is shown as far as it is in files, and predicted only when that is asked for
-            self.large.follow(model, self._follow_in_memory)
+        self._show_kept()
+        # a large image is shown as far as it is in files, and predicted only when that is asked for
+        self.large.follow(self.model, self._follow_in_memory)
+
+    def _show_kept(self) -> None:
+        """Show what was predicted of the image before, unless a prediction of it is shown, such as a preview."""
+        model, target, current = self.model, self.proposals.target(), self.proposals.current
+        self._followed = target.image if target is not None else None
+        if model is None or target is None or (current is not None and current.image == target.image):
+            return
+        kept = self.predicting.kept(model, target.image)
+        if kept is not None:
+            self.proposals.show(kept)
 
     def _follow_in_memory(self) -> None:
         model, target = self.model, self.proposals.target()
@@ -190,7 +216,8 @@ class PredictDock(QWidget):
             return
         kept = self.predicting.kept(model, target.image)
         if kept is not None and target.plane in kept.planes:
-            self.proposals.show(kept)
+            if self.proposals.current is not kept:
+                self.proposals.show(kept)
             self._predict_ahead(model, target)
         else:
             self.predicting.predict(model, target)
@@ -245,6 +272,7 @@ class PredictDock(QWidget):
     def _on_ranking(self, done: int, total: int) -> None:
         self.rank_label.setText(f"{done} of {total}" if total else "")
         self.rank_button.setText("Stop" if total else "Find the images it is unsure of")
+        self._show_reason()
 
     # What is shown
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -12,6 +12,14 @@ from napari_attnseg.prediction.uncertainty import uncertainty_map
 
 Array = np.ndarray[Any, Any]
 Plane = tuple[int, ...]
+
+
+class Deciding(TypedDict):
+    """By what labels are made of the probability; see `PredictedImage.decide`."""
+
+    threshold: float
+    min_size: int
+    fill_holes: bool
 
 
 class PredictedImage:
@@ -64,6 +72,8 @@ class PredictedImage:
         """The folder's class of each class of the model."""
         self._uncertainty = np.zeros((*stack_shape, *size), dtype)
         self._unsure: set[Plane] = set()
+        self._decided: dict[Plane, tuple[object, ...]] = {}
+        """By what the labels of each plane were made."""
 
     @property
     def is_binary(self) -> bool:
@@ -73,7 +83,7 @@ class PredictedImage:
     @property
     def nbytes(self) -> int:
         """Bytes that all planes would take."""
-        return self.probability.nbytes + self.attention.nbytes + self.labels.nbytes
+        return self.probability.nbytes + self.attention.nbytes + self.labels.nbytes + self._uncertainty.nbytes
 
     def fits(self, stack_shape: Plane, probability: Array, attention: Array | None) -> bool:
         """Whether further planes of this shape can be taken, of an image with these stack axes."""
@@ -100,6 +110,8 @@ class PredictedImage:
                 self._of(self.attention, index)[...] = attention[number]
         self.planes.update(planes)
         self._unsure.difference_update(planes)
+        for index in planes:
+            self._decided.pop(index, None)
         return planes
 
     @property
@@ -111,8 +123,13 @@ class PredictedImage:
             self._unsure.add(plane)
         return self._uncertainty
 
-    def decide(self, planes: list[Plane], *, threshold: float, min_size: int, fill_holes: bool) -> None:
-        """Make `labels` of the probability anew on some planes.
+    def undecided(self, **options: Unpack[Deciding]) -> list[Plane]:
+        """Return the planes whose labels were not made by these options, nor by the folder's classes as they are."""
+        wanted = self._wanted(options)
+        return sorted(plane for plane in self.planes if self._decided.get(plane) != wanted)
+
+    def decide(self, planes: list[Plane], **options: Unpack[Deciding]) -> None:
+        """Make `labels` of the probability on some planes; what was made so already is left alone.
 
         Parameters
         ----------
@@ -125,14 +142,18 @@ class PredictedImage:
         fill_holes
             Whether holes in objects are filled.
         """
-        for plane in planes:
-            if plane in self.planes:
-                found = to_labels(self._of(self.probability, plane), threshold)
-                if min_size > 1 or fill_holes:
-                    from napari_attnseg.prediction.postprocess import tidy  # half a second of imports
+        min_size, fill_holes, wanted = options["min_size"], options["fill_holes"], self._wanted(options)
+        for plane in set(planes).intersection(self.undecided(**options)):
+            found = to_labels(self._of(self.probability, plane), options["threshold"])
+            if min_size > 1 or fill_holes:
+                from napari_attnseg.prediction.postprocess import tidy  # half a second of imports
 
-                    found = tidy(found, min_size=min_size, fill_holes=fill_holes)
-                self.labels[plane] = self.class_ids[found]
+                found = tidy(found, min_size=min_size, fill_holes=fill_holes)
+            self.labels[plane] = self.class_ids[found]
+            self._decided[plane] = wanted
+
+    def _wanted(self, options: Deciding) -> tuple[object, ...]:
+        return options["threshold"], options["min_size"], options["fill_holes"], self.class_ids.tobytes()
 
     @staticmethod
     def _of(values: Array, plane: Plane) -> Array:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 KEPT = 512 << 20  # bytes of predictions that are kept for leafing back
 
 
+_Key = tuple[Path, Path, float, str | None]
+"""An image, the model, when the model was written, and the axes that the image was read with."""
 Purpose = Literal["show", "ahead", "preview", "measure"]
 """To be shown at once; kept for when the image is shown; shown with less haste; only how unsure the model is."""
 
@@ -73,7 +75,7 @@ class Predicting(QObject):
         self._session = session
         self._child: WarmPredictor | None = None
         self._asked: dict[int, _Asked] = {}
-        self._kept: OrderedDict[tuple[Path, Path, float], PredictedImage] = OrderedDict()
+        self._kept: OrderedDict[_Key, PredictedImage] = OrderedDict()
         session.closing.connect(self.close)
 
     @property
@@ -114,8 +116,8 @@ class Predicting(QObject):
         self._session.background.run(lambda: tuple(read_info(image, axes).stack_shape), then, lambda _: None)
 
     def kept(self, model: Path, image: Path) -> PredictedImage | None:
-        """Return what this model said about an image lately."""
-        return self._kept.get((image, model, _stamp(model)))
+        """Return what this model said about an image lately, read with the axes that it has now."""
+        return self._kept.get((image, model, _stamp(model), self._axes()))
 
     def cancel(self, purpose: Purpose = "show") -> None:
         """Give up the prediction that is being made."""
@@ -192,7 +194,7 @@ class Predicting(QObject):
             self.measured.emit(target.image, request.model, reply.uncertainty)
         if asked.purpose == "measure":
             return
-        key = (target.image, request.model, _stamp(request.model))
+        key = (target.image, request.model, _stamp(request.model), request.axes)
         found = self._kept.get(key)
         if found is None or not found.fits(target.stack_shape, reply.probability, reply.attention):
             found = PredictedImage(
@@ -207,7 +209,9 @@ class Predicting(QObject):
         self._keep(key, found)
         self.predicted.emit(found)
 
-    def _keep(self, key: tuple[Path, Path, float], found: PredictedImage) -> None:
+    def _keep(self, key: _Key, found: PredictedImage) -> None:
+        for other in [other for other in self._kept if other[:2] == key[:2] and other != key]:
+            del self._kept[other]  # of the model as it was before, or of the image read with other axes
         self._kept[key] = found
         self._kept.move_to_end(key)
         while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > KEPT:

@@ -14,7 +14,7 @@ from napari_attnseg.annotation.corrections.accept import mapping_problem
 from napari_attnseg.viewer.predict.accepting import folder_classes
 from napari_attnseg.viewer.predict.large.prediction import AnyPrediction
 from napari_attnseg.viewer.predict.layers import Look, PredictionLayers
-from napari_attnseg.viewer.predict.predicted_image import Plane, PredictedImage
+from napari_attnseg.viewer.predict.predicted_image import Deciding, Plane, PredictedImage
 from napari_attnseg.viewer.predict.predicting import Predicting, Target
 from napari_attnseg.viewer.widgets.layer_choice import ShownLayers
 from napari_attnseg.viewer.widgets.threshold_controls import OverlayOptions
@@ -92,10 +92,8 @@ class Proposals(QObject):
     def show(self, found: AnyPrediction) -> None:
         """Show a prediction if its image is the one that is worked on."""
         target = self.target()
-        if target is None or target.image != found.image:
+        if target is None or not _is_of(found, target):
             return
-        if isinstance(found, PredictedImage) and found.stack_shape != target.stack_shape:
-            return  # of the image as it was read with other axes
         self._to_folder(found)
         self._decide(found, list(found.planes))
         self._show(found)
@@ -108,7 +106,8 @@ class Proposals(QObject):
             return ""
         before = found.class_ids
         problem = self._to_folder(found)
-        if not np.array_equal(found.class_ids, before):
+        if self._settle.isActive() or not np.array_equal(found.class_ids, before):
+            self._settle.stop()
             self._decide(found, list(found.planes))
             self._layers.refresh()
         return problem
@@ -159,16 +158,32 @@ class Proposals(QObject):
         return target.plane if target is not None and target.image == found.image else ()
 
     def _decide(self, found: AnyPrediction, planes: list[Plane]) -> None:
+        found.decide(planes, **self._deciding())
+
+    def _deciding(self) -> Deciding:
         options = self.options
-        found.decide(planes, threshold=options.threshold, min_size=options.min_size, fill_holes=options.fill_holes)
+        return {"threshold": options.threshold, "min_size": options.min_size, "fill_holes": options.fill_holes}
 
     def _decide_rest(self) -> None:
+        """Let the planes that are not seen follow: one after the other, between which the window can be used."""
         found = self.current
+        if isinstance(found, PredictedImage):
+            left = found.undecided(**self._deciding())
+            self._decide(found, left[:1])
+            if len(left) > 1:
+                self._settle.start(0)
+                return
         if found is not None:
-            self._decide(found, list(found.planes))
             self._layers.refresh()
 
     def _on_image(self) -> None:
         target = self.target()
-        if self.current is not None and (target is None or target.image != self.current.image):
+        if self.current is not None and (target is None or not _is_of(self.current, target)):
             self.clear()
+
+
+def _is_of(found: AnyPrediction, target: Target) -> bool:
+    """Whether a prediction is of an image, and of its planes as the image's axes are read now."""
+    return found.image == target.image and (
+        not isinstance(found, PredictedImage) or found.stack_shape == target.stack_shape
+    )

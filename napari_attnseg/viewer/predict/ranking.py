@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_attnseg.annotation.trainings.folder_models import model_key
 
 if TYPE_CHECKING:
+    from napari_attnseg.annotation.folder.folder import AnnotationFolder
     from napari_attnseg.viewer.predict.predicting import Predicting
     from napari_attnseg.viewer.session.session import Session
 
@@ -29,6 +30,8 @@ class Ranking(QObject):
         self._session = session
         self._predicting = predicting
         self._model: Path | None = None
+        self._folder: AnnotationFolder | None = None
+        """The folder that is ranked, or was last."""
         self._waiting: list[Path] = []
         self._total = 0
         predicting.measured.connect(self._take)
@@ -45,7 +48,7 @@ class Ranking(QObject):
         folder = self._session.folder
         if folder is None:
             return
-        self._root = folder.root
+        self._folder = folder
         self._waiting = folder.without_uncertainty(model_key(model))
         self._total = len(self._waiting)
         self._model = model
@@ -59,8 +62,7 @@ class Ranking(QObject):
             self.progressed.emit(0, 0)
 
     def _on_folder(self) -> None:
-        folder = self._session.folder
-        if self._model is not None and (folder is None or folder.root != self._root):
+        if self._session.folder is not self._folder:
             self.stop()
 
     def _next(self) -> None:
@@ -85,7 +87,7 @@ class Ranking(QObject):
             self._next()
 
     def _save(self) -> None:
-        folder = self._session.folder
+        folder = self._folder  # by now another one may be open
         if folder is not None:
             self._session.background.run(
                 folder.save_uncertainty,

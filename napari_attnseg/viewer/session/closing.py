@@ -39,7 +39,7 @@ class _Guard(QObject):
 
     def _on_close(self, event: QEvent) -> bool:
         for mask in self._session.masks:
-            mask.sync()
+            mask.finish()
         unsaved = self._session.unsaved
         if unsaved:
             answer = ask_close(self._window, names_of(unsaved.values()))

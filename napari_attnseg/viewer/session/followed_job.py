@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_attnseg.errors import AttnSegError
-from napari_attnseg.events import Event, Failed
+from napari_attnseg.events import Event, Failed, Notice
 from napari_attnseg.jobs import Job
 
 if TYPE_CHECKING:
@@ -50,9 +51,12 @@ class FollowedJob(QObject):
         """Let something be done to the job in the background, such as stopping it."""
         job = self.job
         if job is not None:
-            self._session.background.run(
-                lambda: action(job), lambda _: None, lambda error: _log.warning("the job was not told: %s", error)
-            )
+            self._session.background.run(lambda: action(job), lambda _: None, self._not_told)
+
+    def end(self, grace: float, longest: float) -> None:
+        """End the job and wait until it is gone, as while the window closes; see `end_job`."""
+        if self.job is not None:
+            end_job(self.job, grace, longest)
 
     def _begun(self, job: Job | None) -> None:
         if job is not None:
@@ -64,6 +68,12 @@ class FollowedJob(QObject):
         if not isinstance(error, AttnSegError):
             _log.error("the job could not be started", exc_info=error)
         self.reported.emit(Failed(str(error)))
+
+    def _not_told(self, error: Exception) -> None:
+        if isinstance(error, AttnSegError):
+            self.reported.emit(Notice(str(error)))
+        else:
+            _log.error("the job was not told", exc_info=error)
 
     def _look(self) -> None:
         if self.job is not None and not self._looking:
@@ -80,3 +90,12 @@ class FollowedJob(QObject):
             self._timer.stop()
         for event in events:
             self.reported.emit(event)
+
+
+def end_job(job: Job, grace: float, longest: float) -> None:
+    """End a job, `grace` seconds after it was asked to, and wait until it is gone, `longest` seconds at most."""
+    deadline = time.monotonic() + longest
+    job.stop(grace)
+    while job.state == "running" and time.monotonic() < deadline:
+        job.poll()
+        time.sleep(0.02)

@@ -56,7 +56,9 @@ class Opening:
             for path, error in problems.items():
                 session.tell_failed(path, error)
             if pairs and self.folder is None:
-                self.open_folder(pairs[0].image, then=lambda: self._list(pairs))
+                first = pairs[0].image
+                # another folder that was asked for in the meantime has nothing to do with these files
+                self.open_folder(first, then=lambda: self._list(pairs) if first == self._wanted else None)
             elif pairs:
                 self._list(pairs)
                 session.show(pairs[0].image)
@@ -74,15 +76,15 @@ class Opening:
 
         def done(folder: AnnotationFolder) -> None:
             if self.folder is None:
-                self.folder = folder
-                self._session.folder_changed.emit()
-                self._session.convention_changed.emit()
+                self._take(folder)
+            else:  # several came at the same time
+                self._list([pair])
 
         self._session.background.run(
             lambda: open_folder(pair.image), done, lambda error: self._session.tell_failed(pair.image, error)
         )
 
-    def set_choices(self, choices: FolderChoices) -> None:
+    def set_choices(self, choices: FolderChoices, then: Callable[[], None]) -> None:
         """Read the folder in another way from now on; the image that is shown is opened anew."""
         session, folder = self._session, self.folder
         if folder is None or choices == folder.choices:
@@ -99,9 +101,12 @@ class Opening:
                 self._list_anew()
             else:
                 self._show_anew()
+            then()
 
         session.background.run(
-            lambda: _choose(folder, choices), done, lambda error: session.tell_failed(folder.root, error)
+            lambda: _choose(folder, choices, lambda: session.background.is_closed),
+            done,
+            lambda error: session.tell_failed(folder.root, error),
         )
 
     def close(self) -> None:
@@ -120,11 +125,7 @@ class Opening:
     def _set_folder(self, folder: AnnotationFolder, show: Path | None = None) -> None:
         """Take over a folder that was listed, and show one of its images, else the first."""
         session = self._session
-        self.folder = folder
-        self._showing.forget_all()
-        self._hold.take(folder.root)
-        session.folder_changed.emit()
-        session.convention_changed.emit()
+        self._take(folder)
         if folder.pairs:
             first = next(iter(session.order()), folder.pairs[0].image)
             session.show(show if show is not None and folder.pair(show) else first)
@@ -132,6 +133,13 @@ class Opening:
             session.loading.emit(False)
             show_warning(f"There are no TIFF images (.tif, .tiff) in {folder.root}; choose the folder of your images.")
         self._survey(folder)
+
+    def _take(self, folder: AnnotationFolder) -> None:
+        self.folder = folder
+        self._showing.forget_all()
+        self._hold.take(folder.root)
+        self._session.folder_changed.emit()
+        self._session.convention_changed.emit()
 
     def _survey(self, folder: AnnotationFolder) -> None:
         """Find out from all masks what their values mean; what is shown was opened on the word of a few."""
@@ -182,10 +190,10 @@ class Opening:
         show_warning(text)
 
 
-def _choose(folder: AnnotationFolder, choices: FolderChoices) -> None:
+def _choose(folder: AnnotationFolder, choices: FolderChoices, should_stop: Callable[[], bool]) -> None:
     """Change how a folder is read, and write it down if that is possible."""
     folder.set_choices(choices)
-    folder.survey()
+    folder.survey(should_stop)
     try:
         folder.save()
     except SaveError:

@@ -51,12 +51,17 @@ class Saving(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self._running: dict[Path, _Order | None] = {}  # with what is to be written after it
+        self._running: dict[Path, Editing] = {}
+        self._waiting: dict[Path, _Order] = {}  # what is to be written after it
 
     @property
     def is_busy(self) -> bool:
         """Whether a mask is being written."""
         return bool(self._running)
+
+    def being_saved(self, image: Path) -> Editing | None:
+        """Return the mask of an image that is being written, perhaps as it was before the last edits were undone."""
+        return self._running.get(image)
 
     def save(self, editing: Editing, *, then: Callable[[bool], None] | None = None) -> None:
         """Write a mask in the background; `then` is told whether it worked.
@@ -118,10 +123,10 @@ class Saving(QObject):
     def _save(self, order: _Order) -> None:
         image = order.editing.document.image
         if image in self._running:
-            waiting = self._running[image]
-            self._running[image] = order if waiting is None else order.after(waiting)
+            waiting = self._waiting.get(image)
+            self._waiting[image] = order if waiting is None else order.after(waiting)
             return
-        self._running[image] = None
+        self._running[image] = order.editing
         self._write(order)
 
     def _write(self, order: _Order) -> None:
@@ -149,7 +154,8 @@ class Saving(QObject):
         session.background.run(lambda: document.save(labels, root=root, overwrite=order.overwrite), done, failed)
 
     def _finished(self, image: Path) -> None:
-        again = self._running.pop(image, None)
+        del self._running[image]
+        again = self._waiting.pop(image, None)
         if again is not None:
             self._save(again)
 

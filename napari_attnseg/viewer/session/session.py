@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -21,7 +20,6 @@ from napari_attnseg.annotation.folder.folder import AnnotationFolder
 from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.data.classes import Classes
-from napari_attnseg.data.convention import Mode
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.viewer.background import Background
 from napari_attnseg.viewer.layers.display import Display
@@ -166,14 +164,9 @@ class Session(QObject):
         """Show an image of the folder with its mask; edits of the mask shown before stay, saved or not."""
         self._showing.show(image)
 
-    def set_choices(self, choices: FolderChoices) -> None:
-        """Read the folder in another way from now on; the image that is shown is opened anew."""
-        self._opening.set_choices(choices)
-
-    def choose_mask_values(self, mode: Mode) -> None:
-        """Read the masks' values in another way: 'auto', 'binary', 'classes' or 'instances'."""
-        if self.folder is not None:
-            self.set_choices(replace(self.folder.choices, mask_values=mode))
+    def set_choices(self, choices: FolderChoices, then: Callable[[], None] = lambda: None) -> None:
+        """Read the folder in another way from now on; `then` is called once it is read so."""
+        self._opening.set_choices(choices, then)
 
     # Editing
 
@@ -210,7 +203,7 @@ class Session(QObject):
 
         If the image has been painted on in the meantime, that stays, and what is restored waits for the next start.
         """
-        self._masks.sync()
+        self._masks.finish()
         self._give_classes(editing)
         if self._unsaved.take(editing):
             self._opened_anew(image)
@@ -220,6 +213,7 @@ class Session(QObject):
         """Open an image's mask anew from the disk; edits that are not saved go to the discarded journals."""
         self._unsaved.drop(image)
         self._opened_anew(image)
+        self._masks.reopen(image)
         if self.shown == image:
             self.show(image)
 
@@ -232,7 +226,7 @@ class Session(QObject):
         if folder is not None and folder.pair(image) is not None:
             folder.note_saved(image, editing.document.mask_path)
             self.background.do(folder.save, quiet=True)
-            self.background.do(lambda: folder.survey(decide=False), quiet=True)  # which classes it holds by now
+            self.background.do(lambda: folder.survey_saved(image), quiet=True, is_long=True)
         self._opened_anew(image)
 
     def save_now(self, document: Document) -> bool:

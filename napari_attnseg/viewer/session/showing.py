@@ -42,6 +42,7 @@ class Showing:
         for mask in self._masks.others:
             if mask.editing.document.image == image:  # a dropped file: it has its layers already
                 session.viewer.layers.selection.active = mask.layer
+                session.loading.emit(False)  # what was asked for before will not be shown
                 return
         session.loading.emit(True)
         session.background.run(
@@ -68,7 +69,7 @@ class Showing:
         session.edited.emit()
 
     def forget(self, image: Path) -> None:
-        """Read this image anew the next time."""
+        """Read this image anew the next time, and also if it is being read now."""
         self._ready.forget(image)
 
     def forget_all(self) -> None:
@@ -84,7 +85,7 @@ class Showing:
         session = self._session
         if folder is not session.folder:
             return
-        if self._ready.is_outdated(ready):
+        if self._ready.is_outdated(image, ready):
             if image == self._wanted:
                 self.show(image)
             return
@@ -93,12 +94,12 @@ class Showing:
             return
         self._leave_shown()
         document = ready.document
-        editing = self._unsaved.all.get(image)
+        editing = self._unsaved.all.get(image) or session.saving.being_saved(image)
         if editing is not None:  # it may have been opened before all masks were surveyed
             editing.with_convention(folder.convention)
         elif document.problem is None:
             editing = Editing(document, new_journal(document, session.saving.on_problem))
-        self._ready.forget(image)  # its labels are edited from now on
+        self._ready.hand_out(image)
         self._masks.is_placing = True
         try:
             shown = session.display.show(image, ready.layers, editing, folder.classes)
@@ -117,7 +118,7 @@ class Showing:
     def _leave_shown(self) -> None:
         shown = self._session.display.shown
         if shown is not None and shown.mask is not None:
-            shown.mask.sync()
+            shown.mask.finish()
             self._unsaved.leave(shown.mask.editing)
 
     def _follow_lazy(self, image: Path, lazy: LazyImage | None) -> None:

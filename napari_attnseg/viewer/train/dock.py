@@ -28,6 +28,7 @@ from napari_attnseg.viewer.widgets.scrolled import scrolled
 from napari_attnseg.viewer.widgets.settings_form import SettingsForm
 from napari_attnseg.viewer.widgets.start_chooser import StartChoice, StartChooser
 from napari_attnseg.warm import Described
+from napari_attnseg.wording import counted
 
 HIDDEN = {"training.epochs", "training.max_minutes", "data.axes", "data.mask_suffix", "data.mask_values"}
 """Settings that stand elsewhere: in the basic part, and in the Annotate dock."""
@@ -148,7 +149,7 @@ class TrainDock(QWidget):
         unsaved = len(self.session.unsaved)
         told = facts.problem or " ".join(facts.warnings)
         if facts.problem and unsaved:
-            told = f"'Train' saves first what is not saved yet: {unsaved} mask{'s' * (unsaved != 1)}."
+            told = f"'Train' saves first what is not saved yet: {counted(unsaved, 'mask')}."
         self.banner.tell("facts", told)
 
     def _show_buttons(self) -> None:
@@ -163,7 +164,7 @@ class TrainDock(QWidget):
             self._tell_facts(facts)
         why = self.training.why_no_fine_tuning()
         count = len(self.training.edited)
-        self.tune_button.setText(f"Fine-tune on {count} edited mask{'s' * (count != 1)}" if count else "Fine-tune")
+        self.tune_button.setText(f"Fine-tune on {counted(count, 'edited mask')}" if count else "Fine-tune")
         self.tune_button.setEnabled(not why)
         self.tune_button.setToolTip(
             why
@@ -204,7 +205,7 @@ class TrainDock(QWidget):
 
     def _show_state(self, state: RunState, sentence: str) -> None:
         self.progress.setState(state, sentence.partition("\n")[0])  # the rest is for a terminal
-        if state == "starting":
+        if state in ("idle", "starting"):
             self._has_learnt = False
             self.curves.clear()
             self._show_curves()

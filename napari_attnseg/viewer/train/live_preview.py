@@ -17,12 +17,13 @@ class LivePreview(QObject):
 
     def __init__(self, session: Session, learning: Learning) -> None:
         super().__init__(session)
+        self._session, self._run = session, learning.training.run
         self._predicting, self._proposals = learning.predicting, learning.proposals
         self._on = True
         self._model: Path | None = None
         """The model of the running training; None while there is none."""
-        learning.training.run.saved.connect(lambda event: self.refresh(Path(event.path)) if event.is_best else None)
-        learning.training.run.ended.connect(lambda _: self._forget())
+        self._run.saved.connect(lambda event: self.refresh(Path(event.path)) if event.is_best else None)
+        self._run.ended.connect(lambda _: self._forget())
         session.shown_changed.connect(self._again)
 
     def set_on(self, on: bool) -> None:
@@ -36,8 +37,9 @@ class LivePreview(QObject):
         self._again()
 
     def _again(self) -> None:
-        target = self._proposals.target()
-        if self._on and self._model is not None and target is not None:
+        target, folder = self._proposals.target(), self._session.folder
+        is_of_folder = folder is not None and folder.root == self._run.root  # another one may have been opened
+        if self._on and self._model is not None and target is not None and is_of_folder:
             self._predicting.predict(self._model, target, purpose="preview")
 
     def _forget(self) -> None:

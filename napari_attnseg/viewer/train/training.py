@@ -111,9 +111,12 @@ class Training(QObject):
             self.facts_changed.emit(None)
             return
 
+        def should_stop() -> bool:
+            return asked != self._facts_asked or self._session.background.is_closed
+
         def work() -> TrainingFacts:
             card = load_card(init) if init is not None else None
-            facts = training_facts(folder, settings, card, "gpu" if is_gpu else "cpu")
+            facts = training_facts(folder, settings, card, "gpu" if is_gpu else "cpu", should_stop)
             return replace(facts, warnings=(*facts.warnings, *_overruled(settings, card)))
 
         def done(facts: TrainingFacts) -> None:
@@ -122,7 +125,7 @@ class Training(QObject):
                 if self.models.choices and self.models.class_names != folder.convention.class_names:
                     self.refresh_models()
 
-        self._session.background.run(work, done, lambda error: self.told.emit(str(error)))
+        self._session.background.run(work, done, lambda error: self.told.emit(str(error)), is_long=True)
 
     # Training
 

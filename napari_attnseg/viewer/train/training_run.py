@@ -104,6 +104,7 @@ class TrainingRun(QObject):
             return attach(found[0]) if found else None
 
         self.rows, self.root = [], root
+        self._set_state("idle")  # what was said of another folder's training is none of this one
         self._job.follow(begin)
 
     def pause(self) -> None:

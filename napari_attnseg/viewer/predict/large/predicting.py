@@ -7,7 +7,6 @@ with the window, for what is finished is kept.
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from napari_attnseg.errors import RunFolderError, SaveError
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, Notice, Progress
 from napari_attnseg.jobs import Job, attach, start
 from napari_attnseg.viewer.predict.large.prediction import LargePrediction
-from napari_attnseg.viewer.session.followed_job import FollowedJob
+from napari_attnseg.viewer.session.followed_job import FollowedJob, end_job
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session.session import Session
@@ -109,9 +108,8 @@ class LargePredicting(QObject):
     def close(self) -> None:
         """End the process; what is finished stays for the next time."""
         self._closed = True
-        job = self._job.job
-        if self.work is not None and job is not None:
-            _stop(job, 0.0, LONGEST_END)
+        if self.work is not None:
+            self._job.end(0.0, LONGEST_END)
 
     def _on_prepared(self, prepared: tuple[LargeWork, Found]) -> None:
         work, found = prepared
@@ -135,7 +133,7 @@ class LargePredicting(QObject):
                     "stopped, and gives way to what is asked for now."
                 )
             )
-            _stop(job, STOP_GRACE, LONGEST_STOP)
+            end_job(job, STOP_GRACE, LONGEST_STOP)
             job = None
         job = job or start(command, folder=folder)
         if self._closed or self._cancelled:  # meanwhile
@@ -225,15 +223,6 @@ def _require_left_behind(job: Job, work: LargeWork) -> None:
             f"{work.image.name} is being predicted in another window (process {job.pid}); cancel that, or wait until "
             "it is done, then press Predict again."
         )
-
-
-def _stop(job: Job, grace: float, longest: float) -> None:
-    """End a job, and wait until it is gone, but not for ever."""
-    deadline = time.monotonic() + longest
-    job.stop(grace)
-    while job.state == "running" and time.monotonic() < deadline:
-        job.poll()
-        time.sleep(0.02)
 
 
 def _prepared(work: LargeWork) -> tuple[LargeWork, Found]:

@@ -62,7 +62,8 @@ class LargeSection(QObject):
             if work is None:
                 otherwise()
             else:
-                self._told = None
+                if not self.predicting.is_active:  # else it is refused, and what was told of the other one stays
+                    self._told = None
                 self.predicting.start(work)
 
         # what is wrong with the image or the model is said by whoever predicts it
@@ -82,9 +83,12 @@ class LargeSection(QObject):
                 self._proposals.show(large.prediction)
             return
 
-        def done(looked: Looked) -> None:
+        def is_over() -> bool:
             now = self._proposals.target()
-            if number != self._asked or now is None or now.image != target.image or large.is_on(target.image):
+            return number != self._asked or now is None or now.image != target.image or large.is_on(target.image)
+
+        def done(looked: Looked) -> None:
+            if is_over():
                 return
             if looked is not None:
                 self._tell(target.image, about(looked[0], looked[1]))
@@ -95,8 +99,13 @@ class LargeSection(QObject):
             elif looked is None or target.stack_shape:  # of which one plane may be small enough
                 then()
 
+        def failed(error: Exception) -> None:
+            if not is_over():
+                self._tell(target.image)  # the image or the model is gone, and so is what was said of them
+                then()
+
         current = self._proposals.current
-        self._session.background.run(lambda: self._look(model, target.image, current), done, lambda error: then())
+        self._session.background.run(lambda: self._look(model, target.image, current), done, failed)
 
     def cancel(self) -> None:
         """Stop the prediction that is being made."""
@@ -162,8 +171,8 @@ class LargeSection(QObject):
         sentence = ended(work, state, reason)
         has_log = state == "failed" and self.predicting.log is not None
         self._told = (work.image, sentence, has_log) if sentence else None
-        if state == "failed":
-            self.panel.setSentence(sentence, log=has_log)
+        if sentence:
+            self._tell_if_shown(work.image)
         self.changed.emit()
         self.follow(work.model)
 
