@@ -41,6 +41,7 @@ class Display:
         self._viewer = viewer
         self.options = ViewOptions()
         self.shown: Shown | None = None
+        viewer.layers.events.removing.connect(self._make_current)
 
     def set_options(self, options: ViewOptions) -> None:
         """Say what stays as it is when the next image is shown."""
@@ -93,6 +94,14 @@ class Display:
         else:
             layer = self._new_mask(layer, images, data, options)
         return MaskLayer(editing, layer, self._viewer.dims)
+
+    def _make_current(self) -> None:
+        """Let what a layer has on the graphics card be freed in the canvas's own OpenGL context.
+
+        napari frees it in whichever context is current. Where it is Qt's, the next drawing crashes Mesa, which draws on
+        computers without a graphics card and over remote desktops; whoever removes the layer.
+        """
+        self._viewer.window._qt_viewer.canvas._scene_canvas.set_current()
 
     def _put_images(self, before: Shown | None, layers: list[LayerData]) -> list[Image]:
         old = [layer for layer in before.images if layer in self._viewer.layers] if before is not None else []
