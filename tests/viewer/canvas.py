@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
 Place = tuple[float, float]
 
@@ -34,10 +37,23 @@ def drag(qtbot: Any, viewer: Any, places: Sequence[Place], button: Any = Qt.Mous
     """Press the mouse at the first place (y, x), and move it over the others; the button stays down."""
     canvas = canvas_of(viewer)
     qtbot.mouseMove(canvas, point_at(viewer, places[0]))
+    qtbot.wait(20)
     qtbot.mousePress(canvas, button, pos=point_at(viewer, places[0]))
     for place in places[1:]:
-        qtbot.mouseMove(canvas, point_at(viewer, place))
-        qtbot.wait(5)
+        qtbot.wait(20)
+        _move(canvas, point_at(viewer, place), button)
+    qtbot.wait(20)
+
+
+def _move(canvas: Any, point: QPoint, button: Any) -> None:
+    """Move the mouse with a button held.
+
+    vispy drops a move that comes within 10 ms of another one, and Qt's own for tests lets the X server send a second.
+    """
+    time.sleep(0.012)
+    to = QPointF(point), QPointF(canvas.mapToGlobal(point))
+    what = QMouseEvent(QEvent.Type.MouseMove, *to, Qt.MouseButton.NoButton, button, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(canvas, what)
 
 
 def press(qtbot: Any, viewer: Any, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
