@@ -111,7 +111,7 @@ def _scorer(
 
 
 def _write(options: argparse.Namespace, found: Sequence[Evaluated]) -> None:
-    """Write the files for programs: of one model as DESIGN has them, of several with the model named."""
+    """Write the files for programs: of one model without its name, of several with it."""
     from napari_attnseg.data.atomic import write_json
     from napari_attnseg.training.evaluation import write_csv
 
