@@ -14,6 +14,7 @@ from napari_attnseg.annotation.corrections.outline import grow, shrink, smooth
 from napari_attnseg.annotation.corrections.planes import copy_plane, fill_holes, keep_largest, remove_small
 from napari_attnseg.annotation.corrections.scope import Scope
 from napari_attnseg.errors import AttnSegError
+from napari_attnseg.viewer.layers.clicks import is_click
 from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.widgets.fix_panel import FixOptions
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Planes = dict[tuple[int, ...], Array]
 LARGE = 16 << 20  # pixels from which on a correction is computed in the background
-CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
 
 
 class Fixing(QObject):
@@ -97,9 +97,7 @@ class Fixing(QObject):
         mask = self._session.mask
         position = None
         if mask is not None and options.scope == "region":
-            place = self._session.viewer.cursor.position[-2:]
-            row, column = mask.pixels((place[0], place[1]))
-            position = round(row), round(column)
+            position = mask.pixel_at(self._session.viewer.cursor.position)
         self.fix(operation, options, position)
 
     def wait_for_click(self, operation: str, options: FixOptions) -> None:
@@ -170,20 +168,15 @@ class Fixing(QObject):
         return layers[-1] if layers else None
 
     def _on_click(self, layer: Any, event: Any) -> Generator[None, None, None]:
-        """Tell a click from a drag, which goes on to move the image."""
-        start = np.array(event.pos, dtype=float)
-        place = event.position[-2:]
-        yield
-        while event.type == "mouse_move":
-            if np.abs(np.array(event.pos, dtype=float) - start).max() > CLICK:
-                return
-            yield
+        """Do what waits for a click; a drag goes on to move the image."""
+        place = event.position
+        if not (yield from is_click(event)):
+            return
         mask = self._session.mask
         if self._waiting is None or mask is None:
             return
         operation, options = self._waiting
-        row, column = mask.pixels((place[0], place[1]))
-        position = (round(row), round(column))
+        position = mask.pixel_at(place)
         if operation == "snap":
             self.snap(options, position)
         else:

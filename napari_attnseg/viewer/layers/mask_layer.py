@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -143,6 +143,11 @@ class MaskLayer:
         scale, translate = self._base
         y, x = ((place - t) / s for place, s, t in zip(world, scale[-2:], translate[-2:], strict=True))
         return float(y), float(x)
+
+    def pixel_at(self, position: Sequence[float]) -> tuple[int, int]:
+        """Return the row and column of the whole mask at a place that napari gives: world coordinates, y and x last."""
+        row, column = self.pixels((position[-2], position[-1]))
+        return round(row), round(column)
 
     def plane(self) -> tuple[int, ...]:
         """Return the indices along the stack axes of the plane that is shown."""

@@ -12,13 +12,13 @@ from napari.layers import Labels, Layer
 from psygnal import Signal
 
 from napari_attnseg.data.pairs import stem_of
+from napari_attnseg.viewer.layers.clicks import is_click
 from napari_attnseg.viewer.layers.roles import KEY, image_of, role_of
 
 Array = np.ndarray[Any, Any]
 
 OPACITY = 0.6
 SEEN = 40  # pixels of the screen that a chosen object takes at least
-CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
 
 
 class ObjectsLayer:
@@ -146,12 +146,9 @@ class ObjectsLayer:
         tool = str(getattr(active, "mode", "pan_zoom"))
         if layer is None or not layer.visible or tool != "pan_zoom" or event.button != 1 or event.modifiers:
             return
-        start, place = np.array(event.pos, float), event.position
-        yield
-        while event.type == "mouse_move":
-            if np.abs(np.array(event.pos, float) - start).max() > CLICK:
-                return
-            yield
+        place = event.position
+        if not (yield from is_click(event)):
+            return
         number = layer.get_value(place, view_direction=event.view_direction, dims_displayed=event.dims_displayed,
                                  world=True)  # fmt: skip
         if number:

@@ -19,6 +19,7 @@ from napari_attnseg.annotation.corrections.accept import (
     class_mapping,
     classes_kept,
 )
+from napari_attnseg.viewer.layers.clicks import is_click
 from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.predict.accepting_part import How, accept_part
 from napari_attnseg.viewer.predict.large.prediction import LargePrediction
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from napari_attnseg.viewer.predict.proposals import Proposals
     from napari_attnseg.viewer.session.session import Session
 
-CLICK = 3  # pixels of the screen that the mouse may move and still have clicked
 _NOTHING = {
     "all": "The mask is what was predicted already.",
     "empty": "Nothing was predicted where the mask is empty.",
@@ -83,9 +83,7 @@ class Accepting(QObject):
         """Make the connected area under the mouse what was predicted: what is painted there too much goes."""
         mask = self._session.mask
         if mask is not None:
-            place = self._session.viewer.cursor.position[-2:]
-            row, column = mask.pixels((place[0], place[1]))
-            self.accept("region", (round(row), round(column)))
+            self.accept("region", mask.pixel_at(self._session.viewer.cursor.position))
 
     def _n_classes(self) -> int:
         folder = self._session.folder
@@ -96,19 +94,14 @@ class Accepting(QObject):
         found, mask = self._proposals.current, self._session.mask
         if found is None or mask is None or event.button != 1 or [key.name for key in event.modifiers] != ["Shift"]:
             return
-        start, place = np.array(event.pos, dtype=float), event.position[-2:]
-        tool = mask.layer.mode
+        place, tool = event.position, mask.layer.mode
         mask.layer.mode = "pan_zoom"
         try:
-            yield
-            while event.type == "mouse_move":
-                if np.abs(np.array(event.pos, dtype=float) - start).max() > CLICK:
-                    return
-                yield
+            clicked = yield from is_click(event)
         finally:
             mask.layer.mode = tool
-        row, column = mask.pixels((place[0], place[1]))
-        self.accept("object", (round(row), round(column)))
+        if clicked:
+            self.accept("object", mask.pixel_at(place))
 
 
 def _offer(found: PredictedImage, mask: MaskLayer, n_classes: int) -> Offer:
