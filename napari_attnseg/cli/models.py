@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     _print(rows, f"One image of {options.size} x {options.size} pixels", options.channels, options.classes)
     if "widths" not in values:
         half = " ".join(map(str, HALF_WIDTHS))
-        print(f"On a CPU without 16-bit arithmetic a training halves the widths, as --widths {half} shows here.")
+        print(f"On a CPU a training halves the widths, as --widths {half} shows here.")
     return 0
 
 

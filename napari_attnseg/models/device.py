@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_attnseg.errors import SettingsError
-from napari_attnseg.settings import DeviceName, PrecisionName
+from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, DeviceName, PrecisionName
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -38,9 +38,9 @@ class Compute:
         return batch.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
 
     @property
-    def is_slow(self) -> bool:
-        """Whether this is a CPU without fast 16-bit arithmetic, where a smaller network learns more in a given time."""
-        return self.device.type == "cpu" and not _cpu_has_bfloat16()
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each level unless they are given: half of them on a CPU, where that learns more in minutes."""
+        return HALF_WIDTHS if self.device.type == "cpu" else FULL_WIDTHS
 
     @property
     def owner(self) -> str:

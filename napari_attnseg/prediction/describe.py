@@ -12,7 +12,7 @@ import torch
 
 from napari_attnseg.models.device import Compute, choose_compute
 from napari_attnseg.models.unet import build_model
-from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, DeviceName, ModelSettings, TrainingSettings
+from napari_attnseg.settings import DeviceName, ModelSettings, TrainingSettings
 from napari_attnseg.wording import counted
 
 _TRIED = 4  # patches in the passes that are timed
@@ -60,7 +60,7 @@ def patches_per_second(compute: Compute) -> float:
 
     What the optimiser and the augmentation take, and other programs that run, is not in it: training is rather slower.
     """
-    settings = ModelSettings(widths=HALF_WIDTHS if compute.is_slow else FULL_WIDTHS)
+    settings = ModelSettings(widths=compute.widths)
     model = compute.place(build_model(settings)).train()
     side = TrainingSettings().patch_size
     patches = compute.images(torch.rand(_TRIED, settings.in_channels, side, side))

@@ -34,8 +34,8 @@ class ModelSettings(Settings):
         max_length=7,
         title="Widths",
         description="Channels of each level, from full resolution down; each level halves the resolution. "
-        "Of res_se_unet they are those of its decoder, and five. Unset: 32 64 128 256 512 where 16-bit arithmetic is "
-        "fast, half as many on other CPUs.",
+        "Of res_se_unet they are those of its decoder, and five. Unset: 32 64 128 256 512 on a GPU, half as "
+        "many on a CPU.",
     )
     normalisation: Literal["batch", "group", "instance"] = Field(
         "batch",

@@ -18,7 +18,7 @@ from napari_attnseg.models.device import choose_compute
 from napari_attnseg.models.encoder_weights import IMAGENET, weights_file
 from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.models.presets import PRESETS
-from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, RunSettings
+from napari_attnseg.settings import RunSettings
 from napari_attnseg.settings.declared import Settings
 from napari_attnseg.training.plan import Plan
 from napari_attnseg.wording import counted
@@ -122,7 +122,7 @@ def _with_network(settings: RunSettings, channels: int, convention: MaskConventi
     derived: dict[str, Any] = {"in_channels": channels, "classes": classes}
     if settings.model.widths is None:
         compute = choose_compute(settings.training.device, settings.training.precision)
-        derived["widths"] = HALF_WIDTHS if compute.is_slow else FULL_WIDTHS
+        derived["widths"] = compute.widths
     return settings.model_copy(update={"model": settings.model.model_copy(update=derived)})
 
 
