@@ -183,7 +183,7 @@ def test_mask_of_classes_has_their_colours(tmp_path: Path) -> None:
     assert background is None or background[3] == 0
     assert layer.get_color(9)[3] == 1
     assert layer.features["name"].tolist() == ["background", "liver", "bone"]
-    assert layer.metadata[KEY] == {"image": str(path), "role": "mask", "channel": 0}
+    assert layer.metadata[KEY] == {"image": str(path), "role": "mask", "channel": 0, "classes": classes}
 
 
 def test_mask_of_numbered_objects_has_a_colour_for_each(tmp_path: Path) -> None:

@@ -113,11 +113,17 @@ class AnnotationFolder:
                 read_info(image, axes)
             except DataError:  # chosen for images of another number of axes
                 axes = None
-        return open_document(pair, self.convention, mask_suffix=self.choices.mask_suffix, axes=axes)
+        document = open_document(pair, self.convention, mask_suffix=self.choices.mask_suffix, axes=axes)
+        document.root = self.root
+        return document
+
+    def owns(self, document: Document) -> bool:
+        """Whether a mask is read and written by this folder's classes, and not by those of another one."""
+        return document.root == self.root or document.image.is_relative_to(self.root)
 
     def name(self, image: Path) -> str:
         """Return an image's path within the folder, with '/' on all systems."""
-        return image.relative_to(self.root).as_posix() if image.is_relative_to(self.root) else image.name
+        return name_in(self.root, image)
 
     def entries(self, unsaved: frozenset[Path] = frozenset()) -> list[ImageEntry]:
         """Describe all images; those in `unsaved` have edits that are not saved."""
@@ -269,6 +275,11 @@ class AnnotationFolder:
     def _decided(self, edited: Classes | None = None) -> tuple[Classes | None, MaskConvention]:
         classes = find_classes(self.root) if edited is None else edited
         return classes, decide_convention(dict(self._survey.values), classes, self.choices.mask_values)
+
+
+def name_in(root: Path, image: Path) -> str:
+    """Return an image's path within a folder, with '/' on all systems; its name alone if it lies elsewhere."""
+    return image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name
 
 
 def open_folder(path: Path, mask_suffix: str | None = None) -> AnnotationFolder:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from napari_attnseg.errors import SaveError
 FILE = "folder.json"
 UNCERTAINTY = "uncertainty.json"
 _log = logging.getLogger(__name__)
+_noting = threading.Lock()
 
 
 @dataclass
@@ -71,6 +74,20 @@ def write_state(root: Path, state: FolderState) -> None:
         "models_used": [_stored(path, root) for path in list(state.models_used)],
     }
     _write(root, FILE, values)
+
+
+def note_edited(root: Path, name: str) -> None:
+    """Remember that a mask of a folder that is not open was edited and saved just now, by its image's name there.
+
+    Raises
+    ------
+    SaveError
+        The folder cannot be written to.
+    """
+    with _noting:  # several masks of it may be saved at once
+        state = read_state(root)
+        state.edited[name] = time.time()
+        write_state(root, state)
 
 
 def read_uncertainty(root: Path) -> dict[str, tuple[float, str]]:

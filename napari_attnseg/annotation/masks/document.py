@@ -68,6 +68,8 @@ class Document:
     saved_revision: int = 0
     axes: str | None = None
     """The axes that the user gave for the image; None if the image itself says what they are."""
+    root: Path | None = None
+    """The folder whose masks and classes it was read by; None if it was read by the image's own word alone."""
     _newest_revision: int = field(default=0, repr=False)
     _mask_info: ImageInfo | None = field(default=None, repr=False)
 

@@ -120,11 +120,12 @@ def mask_layer(
     name, image_path
         The layer's name, and the image's file.
     """
-    note = {"image": str(image_path), "role": "mask", "channel": 0}
+    note: dict[str, Any] = {"image": str(image_path), "role": "mask", "channel": 0}
     options = {"name": name, "opacity": MASK_OPACITY, "metadata": {KEY: note}, **placement(info)}
     if convention_kind != "instances":
         from napari_attnseg.viewer.layers.classes_colormap import class_colormap  # brings in napari's layers
 
+        note["classes"] = classes  # that it is coloured by
         options["colormap"] = class_colormap(classes)
         options["features"] = {"index": [entry.id for entry in classes.entries], "name": list(classes.names)}
     return labels, options, "labels"

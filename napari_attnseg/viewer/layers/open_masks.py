@@ -11,10 +11,12 @@ from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_attnseg.annotation.folder.classes_of_masks import classes_of_masks
 from napari_attnseg.annotation.folder.folder import AnnotationFolder, open_folder
 from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.annotation.masks.recovery import new_journal
+from napari_attnseg.data.classes import Classes
 from napari_attnseg.viewer.layers.image_layers import mask_layer
 from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.layers.mask_window import SIDE
@@ -110,7 +112,7 @@ class OpenMasks(QObject):
 
     def reopen(self, image: Path) -> None:
         """Show the mask of an image that came by a drop as it is on the disk now."""
-        old = next((mask for mask in self.others if mask.editing.document.image == image), None)
+        old = self._other(image)
         if old is None:
             return
 
@@ -123,18 +125,37 @@ class OpenMasks(QObject):
             if document.problem is not None:
                 show_warning(document.problem)
             editing = None if document.problem is not None else self._edit(document)
-            self.is_placing = True
-            try:
-                mask = self._session.display.put_mask(old, [], editing, found.classes)
-            finally:
-                self.is_placing = False
-            self.others.remove(old)
-            if mask is not None:
-                self.others.append(mask)
-                self.watch(mask)
-            self._session.edited.emit()
+            self._replace(old, editing, found.classes)
 
         self._session.background.run(self._reading(image), done, lambda error: self._session.tell_failed(image, error))
+
+    def change_mask(self, editing: Editing) -> None:
+        """Put another state of a mask that came by a drop on its layer, at once: it could be saved at once."""
+        old = self._other(editing.document.image)
+        if old is not None:
+            old.finish()
+            self.lost.emit(old)
+            self._replace(old, editing, note_of(old.layer).get("classes"))
+
+    def _other(self, image: Path) -> MaskLayer | None:
+        """Return the mask of an image that came by a drop."""
+        return next((mask for mask in self.others if mask.editing.document.image == image), None)
+
+    def _replace(self, old: MaskLayer, editing: Editing | None, classes: Classes | None) -> None:
+        """Put another mask on a layer; without classes, as of numbered objects, those that its values are."""
+        if classes is None:
+            document = (old.editing if editing is None else editing).document
+            classes = classes_of_masks(document.convention, document.image.parent, any_mask=True)
+        self.is_placing = True
+        try:
+            mask = self._session.display.put_mask(old, [], editing, classes)
+        finally:
+            self.is_placing = False
+        self.others.remove(old)
+        if mask is not None:
+            self.others.append(mask)
+            self.watch(mask)
+        self._session.edited.emit()
 
     def offer_masks(self) -> None:
         """Put an empty mask over images without one that came by a drop, so that they can be painted on.

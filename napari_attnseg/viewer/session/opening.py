@@ -162,7 +162,7 @@ class Opening:
         """Read masks by what they mean from now on; strokes made before that was known follow where they can."""
         self._showing.forget_all()
         for editing in self._session.unsaved.values():
-            if folder.pair(editing.document.image) is not None:
+            if folder.owns(editing.document):
                 editing.with_convention(folder.convention)
         self._session.convention_changed.emit()
 

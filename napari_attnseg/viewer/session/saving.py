@@ -86,7 +86,7 @@ class Saving(QObject):
         editing, written = found.editing, False
         mark, labels = editing.begin_save(), document.labels.copy()
         try:
-            document.save(labels, root=self._session.root_of(document.image))
+            document.save(labels, root=self._session.root_of(document.image) or document.root)
             written = True
         finally:
             editing.end_save(mark, written=written)
@@ -137,7 +137,7 @@ class Saving(QObject):
                 mask.sync()
         mark = editing.begin_save()
         labels = document.labels.copy()
-        root = session.root_of(document.image)
+        root = session.root_of(document.image) or document.root
 
         def done(_: None) -> None:
             editing.end_save(mark, written=True)

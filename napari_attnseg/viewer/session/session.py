@@ -16,7 +16,8 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, Signal
 
 from napari_attnseg.annotation.folder.entries import FolderChoices, ImageEntry
-from napari_attnseg.annotation.folder.folder import AnnotationFolder
+from napari_attnseg.annotation.folder.folder import AnnotationFolder, name_in
+from napari_attnseg.annotation.folder.state import note_edited
 from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.data.classes import Classes
@@ -25,6 +26,7 @@ from napari_attnseg.viewer.background import Background
 from napari_attnseg.viewer.layers.display import Display
 from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.layers.open_masks import OpenMasks
+from napari_attnseg.viewer.session.folder_classes import FolderClasses
 from napari_attnseg.viewer.session.opening import Opening
 from napari_attnseg.viewer.session.saving import Saving
 from napari_attnseg.viewer.session.showing import Showing
@@ -80,6 +82,7 @@ class Session(QObject):
         self._unsaved = Unsaved(self)
         self._showing = Showing(self, self._masks, self._unsaved)
         self._opening = Opening(self, self._showing)
+        self._classes = FolderClasses(self, self._showing)
         self._learning: Learning | None = None
         self._masks.adopted.connect(self._on_adopted)
         self._masks.edited.connect(self._on_edited)
@@ -126,8 +129,7 @@ class Session(QObject):
 
     def uses_class(self, number: int) -> bool:
         """Whether a mask that was read or is being edited holds a class."""
-        known = self.folder is not None and self.folder.holds_class(number)
-        return known or any(bool((editing.labels == number).any()) for editing in self._editings())
+        return self._classes.uses(number)
 
     @property
     def learning(self) -> Learning:
@@ -177,16 +179,7 @@ class Session(QObject):
 
     def set_classes(self, classes: Classes) -> None:
         """Take over an edited list of classes at once; it is written to `classes.json` in the background."""
-        folder = self.folder
-        if folder is None:
-            return
-        folder.set_classes(classes)
-        for editing in self._editings():
-            editing.with_classes(classes)
-        self._showing.forget_all()  # what is read ahead would be saved by the old classes
-        self.background.do(folder.save_classes)
-        for mask in self.masks:
-            self.display.colour(mask.layer, mask.editing, classes)
+        self._classes.change(classes)
 
     def undo(self) -> None:
         """Undo the last step on the mask that the docks act on."""
@@ -204,10 +197,11 @@ class Session(QObject):
         If the image has been painted on in the meantime, that stays, and what is restored waits for the next start.
         """
         self._masks.finish()
-        self._give_classes(editing)
+        self._classes.give(editing)
         if self._unsaved.take(editing):
             self._opened_anew(image)
             self._showing.change_mask(editing)
+            self._masks.change_mask(editing)
 
     def reload(self, image: Path) -> None:
         """Open an image's mask anew from the disk; edits that are not saved go to the discarded journals."""
@@ -219,7 +213,7 @@ class Session(QObject):
 
     def note_saved(self, editing: Editing) -> None:
         """Note that a mask has been written."""
-        image, folder = editing.document.image, self.folder
+        image, root, folder = editing.document.image, editing.document.root, self.folder
         self._unsaved.note(editing)
         if all(mask.editing is not editing for mask in self.masks):
             self._unsaved.leave(editing)
@@ -227,6 +221,8 @@ class Session(QObject):
             folder.note_saved(image, editing.document.mask_path)
             self.background.do(folder.save, quiet=True)
             self.background.do(lambda: folder.survey_saved(image), quiet=True, is_long=True)
+        elif root is not None:
+            self.background.do(lambda: note_edited(root, name_in(root, image)), quiet=True)
         self._opened_anew(image)
 
     def save_now(self, document: Document) -> bool:
@@ -266,19 +262,8 @@ class Session(QObject):
     def _by_path(self) -> list[Path]:
         return [pair.image for pair in self.folder.pairs] if self.folder is not None else []
 
-    def _editings(self) -> list[Editing]:
-        return [mask.editing for mask in self.masks] + list(self.unsaved.values())
-
-    def _give_classes(self, editing: Editing) -> None:
-        """Let a mask have the classes that the folder has by now; none is taken from it."""
-        folder, document = self.folder, editing.document
-        if folder is None or not document.image.is_relative_to(folder.root):
-            return
-        if len(folder.classes) >= document.convention.n_classes:
-            editing.with_classes(folder.classes)
-
     def _on_adopted(self, mask: MaskLayer) -> None:
-        self._give_classes(mask.editing)
+        self._classes.give(mask.editing)
         self._opening.list_document(mask.editing.document)
         self.edited.emit()
 

@@ -95,8 +95,9 @@ class Showing:
         self._leave_shown()
         document = ready.document
         editing = self._unsaved.all.get(image) or session.saving.being_saved(image)
-        if editing is not None:  # it may have been opened before all masks were surveyed
-            editing.with_convention(folder.convention)
+        if editing is not None:
+            if folder.owns(editing.document):  # it may have been opened before all masks were surveyed
+                editing.with_convention(folder.convention)
         elif document.problem is None:
             editing = Editing(document, new_journal(document, session.saving.on_problem))
         self._ready.hand_out(image)

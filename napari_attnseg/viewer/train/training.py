@@ -79,7 +79,8 @@ class Training(QObject):
         folder = self._session.folder
         if folder is None:
             return []
-        return sorted({*folder.edited_since_training(), *self._session.unsaved})
+        own = {pair.image for pair in folder.listing.pairs}
+        return sorted({*folder.edited_since_training(), *own.intersection(self._session.unsaved)})
 
     def settings(self, values: Mapping[str, Mapping[str, Any]], choice: StartChoice) -> RunSettings:
         """Return the settings of a training: what the form says, and how the folder is read.
