@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import tifffile
 from napari.layers import Labels
+from napari.layers._layer_actions import _duplicate_layer
 
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
+from napari_attnseg.viewer.layers.roles import role_of
 from napari_attnseg.viewer.reader import read
+from napari_attnseg.viewer.session.session import session_of
 from napari_attnseg.viewer.writer import write_labels
+from tests.viewer.canvas import until
 
 PLUGIN = "napari-attnseg"
 
@@ -33,6 +37,27 @@ def test_a_mask_saved_in_its_place_keeps_its_convention(viewer: Any, make_folder
     assert after.dtype == before.dtype
     np.testing.assert_array_equal(after, expected)
     assert not layer.metadata["napari_attnseg"]["document"].is_modified
+
+
+def test_a_duplicate_of_a_mask_is_a_layer_of_its_own(
+    viewer: Any, qtbot: Any, make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_folder(1)
+    viewer.open(str(folder / "cell00.tif"), plugin=PLUGIN)
+    layer = viewer.layers["cell00_MASK"]
+    until(qtbot, lambda: session_of(viewer).masks)
+    viewer.layers.selection = {layer}
+    _duplicate_layer(viewer.layers)
+    copy = viewer.layers["cell00_MASK copy"]
+    until(qtbot, lambda: role_of(copy) == "copy")
+    copy.paint((5, 5), 1)
+    assert [mask.layer for mask in session_of(viewer).masks] == [layer]
+    (written,) = copy.save(str(tmp_path / "copy.tiff"), plugin=PLUGIN)
+    np.testing.assert_array_equal(tifffile.imread(written), copy.data)
+    assert tifffile.imread(written)[5, 5] == 1
+    assert layer.data[5, 5] == 0
+    assert layer.save(str(folder / "cell00_MASK.tif"), plugin=PLUGIN), "the mask itself is still ours"
+    assert tifffile.imread(folder / "cell00_MASK.tif").max() == 255
 
 
 def test_a_mask_saved_elsewhere_holds_the_class_ids(make_folder: Callable[..., Path], tmp_path: Path) -> None:

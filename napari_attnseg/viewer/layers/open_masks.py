@@ -93,8 +93,10 @@ class OpenMasks(QObject):
             QTimer.singleShot(0, lambda: self._adopt(layer, document))
 
     def _adopt(self, layer: Labels, document: Document) -> None:
-        taken = any(mask.editing.document is document or mask.layer is layer for mask in self.all)
-        if taken or layer not in self._viewer.layers:  # a duplicate, or gone again
+        if layer not in self._viewer.layers or any(mask.layer is layer for mask in self.all):  # gone again, or ours
+            return
+        if any(mask.editing.document is document for mask in self.all):
+            _make_independent(layer)
             return
         editing = self._left_with_edits(document) or self._edit(document)
         layer.metadata[KEY]["document"] = editing.document  # napari's own saving writes this one
@@ -247,6 +249,12 @@ class OpenMasks(QObject):
         for mask in self.all:
             if mask.layer in self._viewer.layers:
                 mask.show_window(part_on_canvas(self._viewer, mask))
+
+
+def _make_independent(layer: Labels) -> None:
+    """Let a duplicate of a mask's layer be a layer of its own, which napari saves as it is; notes were shared."""
+    kept = {name: value for name, value in note_of(layer).items() if name in ("image", "channel")}
+    layer.metadata = {**layer.metadata, KEY: {**kept, "role": "copy"}}
 
 
 def part_on_canvas(viewer: Viewer, mask: MaskLayer) -> tuple[float, float, float, float]:
