@@ -118,6 +118,7 @@ class AnnotateDock(QWidget):
         session = self.session
         self.open_button.clicked.connect(self._choose_folder)
         self.images.opened.connect(session.show)
+        self.images.picked.connect(session.bring_back)
         self.fixes.requested.connect(lambda name, _: self.fixing.fix(name, self.fixes.value()))
         self.fixes.snapToggled.connect(self._on_snap)
         self.fixes.toleranceChanged.connect(lambda _: self._on_snap(True) if self.fixing.is_snapping else None)

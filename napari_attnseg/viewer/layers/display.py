@@ -63,6 +63,12 @@ class Display:
             self._viewer.layers.selection.active = mask.layer
         return self.shown
 
+    @property
+    def has_lost_layers(self) -> bool:
+        """Whether the user has removed the mask, or a layer, of the image that is shown."""
+        shown, layers = self.shown, self._viewer.layers
+        return shown is not None and (shown.mask is None or any(layer not in layers for layer in shown.images))
+
     def change_mask(self, editing: Editing, classes: Classes) -> MaskLayer | None:
         """Show another state of the mask of the image that is shown."""
         shown = self.shown

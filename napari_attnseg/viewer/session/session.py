@@ -166,6 +166,12 @@ class Session(QObject):
         """Show an image of the folder with its mask; edits of the mask shown before stay, saved or not."""
         self._showing.show(image)
 
+    def bring_back(self, image: Path) -> None:
+        """Show the image that is shown anew if the user has removed layers of it."""
+        shown = self.display.shown
+        if shown is not None and shown.image == image and self.display.has_lost_layers:
+            self.show(image)
+
     def set_choices(self, choices: FolderChoices, then: Callable[[], None] = lambda: None) -> None:
         """Read the folder in another way from now on; `then` is called once it is read so."""
         self._opening.set_choices(choices, then)

@@ -33,7 +33,9 @@ class ImageList(QWidget):
     """Lists images with their states, filtered, searched and sorted."""
 
     opened = Signal(object)
-    """The image (Path) that the user picked; not emitted by `setCurrent`."""
+    """Another image (Path) that the user picked; not emitted by `setCurrent`."""
+    picked = Signal(object)
+    """The image (Path) whose row was clicked or entered, the current one too."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,6 +46,8 @@ class ImageList(QWidget):
         self.choosers.changed.connect(self._refresh)
         self.view = ImageView(self.table)
         self.view.selectionModel().currentRowChanged.connect(self._on_row)
+        self.view.clicked.connect(self._on_picked)
+        self.view.activated.connect(self._on_picked)
         self.progress = QProgressBar()
         self._make_pages()
         buttons = self._make_buttons()
@@ -162,6 +166,11 @@ class ImageList(QWidget):
         self._update_buttons()
         self._later.start()  # the image that was left may have another state now, or no place in the list
         self.opened.emit(entry.image)
+
+    def _on_picked(self, index: QModelIndex) -> None:
+        entry = index.data(ENTRY_ROLE) if index.isValid() else None
+        if entry is not None:
+            self.picked.emit(entry.image)
 
     def _open_row(self, row: int) -> None:
         if 0 <= row < self.table.rowCount():
