@@ -59,6 +59,23 @@ def ask_replace_objects(parent: QWidget | None, name: str) -> bool:
     return box.clickedButton() is replace
 
 
+def ask_lose_objects(parent: QWidget | None, names: Sequence[str]) -> bool:
+    """Ask whether the window closes though objects were corrected by hand, which are kept in layers alone."""
+    listed = "\n".join(names[:MOST_NAMED])
+    more = f"\nand {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    text = "You have corrected objects by hand; they are not kept when the window closes."
+    box = QMessageBox(QMessageBox.Icon.Question, "Close without the corrected objects?", text, parent=parent)
+    box.setInformativeText(
+        f"{listed}{more}\n\nTo keep them, go back, choose the layer of objects, and save it with File > Save Selected "
+        "Layers; the table of them is saved in the Objects dock."
+    )
+    close = box.addButton("Close without them", QMessageBox.ButtonRole.DestructiveRole)
+    back = box.addButton("Go back", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(back)
+    box.exec_()
+    return box.clickedButton() is close
+
+
 def ask_training(parent: QWidget | None) -> Literal["go on", "stop", "cancel"]:
     """Ask what becomes of a training that is running when the window closes."""
     box = QMessageBox(QMessageBox.Icon.Question, "Let the training go on?", "A training is running.", parent=parent)

@@ -53,8 +53,9 @@ def napari_settings(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture(autouse=True)
 def close_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answer "close without saving" when a test's window closes with unsaved masks; nobody else would answer."""
+    """Answer "close without saving" when a test's window closes with unsaved work; nobody else would answer."""
     monkeypatch.setattr("napari_attnseg.viewer.session.closing.ask_close", lambda parent, names: "keep")
+    monkeypatch.setattr("napari_attnseg.viewer.session.closing.ask_lose_objects", lambda parent, names: True)
 
 
 @pytest.fixture(autouse=True)

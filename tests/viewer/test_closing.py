@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox
+from napari._qt.dialogs.confirm_close_dialog import ConfirmCloseDialog
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QDialog, QMessageBox
 
 from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.annotation.masks.recovery import find_recoverable
@@ -77,6 +78,75 @@ def test_closing_without_edits_asks_nothing(
     assert answers.asked == []
     assert ended == [True]
     assert not (folder / ".attnseg" / "open.json").exists(), "the folder is free for others"
+
+
+@pytest.mark.parametrize("stay", [False, True], ids=["close", "stay"])
+def test_napari_may_ask_too(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, stay: bool
+) -> None:
+    folder = make_folder(2)
+    opened(dock, qtbot, folder)
+    ended: list[bool] = []
+    dock.session.closing.connect(lambda: ended.append(True))
+    window = dock.session.viewer.window._qt_window
+    asked: list[str] = []
+    usual = type(window).closeEvent
+
+    def ask_first(self: Any, event: Any) -> None:  # as napari does only when the button of the frame was pressed
+        if ConfirmCloseDialog(self, close_app=False).exec_() == QDialog.DialogCode.Accepted:
+            usual(self, event)
+        else:
+            event.ignore()
+
+    def answer_napari() -> None:
+        dialog = QApplication.activeModalWidget()
+        assert isinstance(dialog, QDialog)
+        asked.append(type(dialog).__name__)
+        dialog.reject() if stay else dialog.accept()
+
+    monkeypatch.setattr(type(window), "closeEvent", ask_first)
+    QTimer.singleShot(300, answer_napari)
+    assert _close(dock) != stay
+    monkeypatch.undo()
+    assert asked == ["ConfirmCloseDialog"]
+    assert ended == ([] if stay else [True])
+    assert window.isVisible() == stay
+    assert (folder / ".attnseg" / "open.json").exists() == stay, "the folder is free for others once it is closed"
+    assert dock.session.is_closing is not stay
+
+
+def test_objects_corrected_by_hand_are_asked_about(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "ask_lose_objects", questions.ask_lose_objects)
+    opened(dock, qtbot, make_folder(1))
+    dock.session.at_risk.append(lambda: ["cell00.tif"])
+    seen = answer(QMessageBox, lambda box: box.reject())
+    assert not _close(dock)
+    assert "cell00.tif" in seen[0].informativeText()
+    assert not dock.session.is_closing
+    answer(QMessageBox, lambda box: next(b for b in box.buttons() if b.text() == "Close without them").click())
+    assert _close(dock)
+
+
+def test_a_removed_mask_comes_back_by_a_click_on_its_row(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    folder = make_folder(1)
+    session = opened(dock, qtbot, folder).session
+    paint(dock, qtbot)
+    painted = labels(dock).copy()
+    session.viewer.layers.remove("cell00_MASK")
+    assert session.mask is None
+    view = dock.images.view
+    place = view.visualRect(dock.images.table.index(0, 0)).center()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    until(qtbot, lambda: session.mask is not None)
+    np.testing.assert_array_equal(labels(dock), painted)
+    before = session.mask
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.wait(100)
+    assert session.mask is before, "what is there stays as it is"
 
 
 def test_cancel_keeps_the_window_and_the_work(

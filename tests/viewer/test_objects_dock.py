@@ -168,9 +168,11 @@ def test_another_image_has_objects_of_its_own(viewer: Any, qtbot: Any, tmp_path:
     until(qtbot, lambda: dock.session.shown == second and not ours(viewer, "objects"))
     assert dock.table.rowCount() == 0
     assert not dock.save_button.isEnabled()
+    assert [names() for names in dock.session.at_risk] == [["cells0.tif"]], "closing asks about it"
     dock.session.show(first)
     until(qtbot, lambda: dock.table.rowCount() == 2)
     assert ours(viewer, "objects")[0].data[0, 0] == 9, "what was corrected by hand comes again"
+    assert [names() for names in dock.session.at_risk] == [["cells0.tif"]]
     assert "corrected since" in dock.progress.line.text()
     _corrections_are_asked_for(dock, qtbot)
     _a_change_of_the_mask_is_told(dock, qtbot)
@@ -185,6 +187,7 @@ def _corrections_are_asked_for(dock: ObjectsDock, qtbot: Any) -> None:
     click(qtbot, dock.separate_button)
     until(qtbot, lambda: dock.table.rowCount() == 3)
     assert seen
+    assert [names() for names in dock.session.at_risk] == [[]]
 
 
 def _a_change_of_the_mask_is_told(dock: ObjectsDock, qtbot: Any) -> None:

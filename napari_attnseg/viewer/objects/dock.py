@@ -114,6 +114,7 @@ class ObjectsDock(QWidget):
         self.source_box.currentIndexChanged.connect(lambda _: self._show_state())
         session.shown_changed.connect(self._on_image)
         session.edited.connect(self._show_state)
+        session.at_risk.append(self._corrected)
         session.closing.connect(self._close)
         session.viewer.layers.events.connect(self._on_layers)
         self._settle.timeout.connect(self._on_image)
@@ -284,6 +285,13 @@ class ObjectsDock(QWidget):
             lambda _: self.progress.setIdle(f"Saved {path.name}."),
             lambda error: show_warning(str(error)),
         )
+
+    def _corrected(self) -> list[str]:
+        """Name the images whose objects were corrected by hand, which is kept nowhere."""
+        images = {*self._kept.corrected}
+        if self.found is not None and self._changes.is_corrected(self.found):
+            images.add(self.found.image)
+        return sorted(image.name for image in images)
 
     def _close(self) -> None:
         self._settle.stop()

@@ -20,6 +20,11 @@ class KeptObjects:
         """Return what was found in an image."""
         return None if image is None else self._found.get(image)
 
+    @property
+    def corrected(self) -> list[Path]:
+        """The images whose objects were corrected by hand."""
+        return [found.image for found in self._found.values() if found.state.corrected]
+
     def keep(self, found: Found) -> None:
         """Remember what was found, in the place of what was known of the image."""
         self._found[found.image] = found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_attnseg.viewer.questions import ask_close, ask_training
+from napari_attnseg.viewer.questions import ask_close, ask_lose_objects, ask_training
 from napari_attnseg.viewer.session.saving import names_of
 
 if TYPE_CHECKING:
@@ -46,13 +46,19 @@ class _Guard(QObject):
             if answer == "cancel" or (answer == "save" and not self._save_all()):
                 event.ignore()
                 return True
-        if not self._may_leave_training():
+        if not self._may_lose_objects() or not self._may_leave_training():
             event.ignore()
             return True
-        # napari may still ask, and be told to stay: the session ends when the window is hidden
         self._session.is_closing = True
-        QTimer.singleShot(0, self._stay)
-        return False
+        # napari may still ask, for as long as it likes, and be told to stay; else the window is hidden next
+        self._window.event(event)
+        self._session.is_closing = event.isAccepted()
+        return True
+
+    def _may_lose_objects(self) -> bool:
+        """Ask what becomes of objects that were corrected by hand; return whether the window may close."""
+        names = [name for named in self._session.at_risk for name in named()]
+        return not names or ask_lose_objects(self._window, names)
 
     def _may_leave_training(self) -> bool:
         """Ask what becomes of a running training; return whether the window may close."""
@@ -75,10 +81,6 @@ class _Guard(QObject):
         while run.is_active and longest.isActive():
             loop.exec_()
         run.ended.disconnect(loop.quit)
-
-    def _stay(self) -> None:
-        if not self._ended:
-            self._session.is_closing = False
 
     def _save_all(self) -> bool:
         """Write all masks while the window stays alive; return whether it worked."""

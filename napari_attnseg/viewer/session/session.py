@@ -84,6 +84,8 @@ class Session(QObject):
         self._opening = Opening(self, self._showing)
         self._classes = FolderClasses(self, self._showing)
         self._learning: Learning | None = None
+        self.at_risk: list[Callable[[], list[str]]] = []
+        """Functions that say what else would be lost with the window: names of images whose objects were corrected."""
         self._masks.adopted.connect(self._on_adopted)
         self._masks.edited.connect(self._on_edited)
         self._masks.lost.connect(lambda mask: self._unsaved.leave(mask.editing))
