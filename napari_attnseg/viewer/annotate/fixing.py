@@ -15,7 +15,7 @@ from napari_attnseg.annotation.corrections.planes import copy_plane, fill_holes,
 from napari_attnseg.annotation.corrections.scope import Scope
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.viewer.layers.clicks import is_click
-from napari_attnseg.viewer.layers.mask_layer import MaskLayer
+from napari_attnseg.viewer.layers.mask_layer import NO_PLANE, MaskLayer
 from napari_attnseg.viewer.widgets.fix_panel import FixOptions
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class Fixing(QObject):
         mask = self._session.mask
         if mask is None:
             show_info("Open an image first; there is no mask to correct.")
+            return
+        if not mask.shows_plane:
+            show_info(NO_PLANE)
             return
         if options.scope == "region" and position is None and operation in _ON_PLANE:
             self.wait_for_click(operation, options)
@@ -130,6 +133,9 @@ class Fixing(QObject):
         mask, image = self._session.mask, self._image()
         if mask is None or image is None:
             show_info("Open an image first; there is nothing to take the intensities from.")
+            return
+        if not mask.shows_plane:
+            show_info(NO_PLANE)
             return
         plane, editing = mask.plane(), mask.editing
         try:

@@ -15,6 +15,7 @@ from napari_attnseg.annotation.masks.editing import Box, Editing
 from napari_attnseg.viewer.layers.mask_window import MaskWindow, window_for
 
 UNDO, REDO = "Control-Z", "Control-Shift-Z"
+NO_PLANE = "Switch back to 2D, with the axes in their usual order: now it is not one plane of the mask that is shown."
 
 
 class MaskLayer:
@@ -149,8 +150,14 @@ class MaskLayer:
         row, column = self.pixels((position[-2], position[-1]))
         return round(row), round(column)
 
+    @property
+    def shows_plane(self) -> bool:
+        """Whether what is seen is a plane of the mask, and not the stack in 3D or cut across its planes."""
+        last = {self._dims.ndim - 2, self._dims.ndim - 1}
+        return self.editing.labels.ndim == 2 or set(self._dims.displayed) == last
+
     def plane(self) -> tuple[int, ...]:
-        """Return the indices along the stack axes of the plane that is shown."""
+        """Return the indices along the stack axes of the plane that is shown; see `shows_plane`."""
         return tuple(part.start for part in self._shown_plane()[:-2])
 
     def _replay(self, boxes: tuple[Box, ...]) -> None:

@@ -20,9 +20,9 @@ from napari_attnseg.annotation.corrections.accept import (
     classes_kept,
 )
 from napari_attnseg.viewer.layers.clicks import is_click
-from napari_attnseg.viewer.layers.mask_layer import MaskLayer
+from napari_attnseg.viewer.layers.mask_layer import NO_PLANE, MaskLayer
 from napari_attnseg.viewer.predict.accepting_part import How, accept_part
-from napari_attnseg.viewer.predict.large.prediction import LargePrediction
+from napari_attnseg.viewer.predict.large.prediction import AnyPrediction, LargePrediction
 from napari_attnseg.viewer.predict.predicted_image import PredictedImage
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Accepting(QObject):
         if found is None or mask is None or mask.editing.document.image != found.image:
             show_info("There is no prediction of this image to accept; press 'Predict' first.")
             return False
-        problem = self._proposals.fit_classes()
+        problem = self._proposals.fit_classes() or ("" if _is_seen(how, found, mask) else NO_PLANE)
         if problem:
             show_info(problem)
             return False
@@ -104,14 +104,22 @@ class Accepting(QObject):
             self.accept("object", mask.pixel_at(place))
 
 
+def _is_seen(how: How, found: AnyPrediction, mask: MaskLayer) -> bool:
+    """Whether it is known which plane is meant, where not all planes are."""
+    return mask.shows_plane or (how in ("all", "empty") and isinstance(found, PredictedImage) and _is_whole(found))
+
+
+def _is_whole(found: PredictedImage) -> bool:
+    return len(found.planes) == int(np.prod(found.stack_shape, initial=1))
+
+
 def _offer(found: PredictedImage, mask: MaskLayer, n_classes: int) -> Offer:
     document = mask.editing.document
-    whole = len(found.planes) == int(np.prod(found.stack_shape, initial=1))
     mapping = {int(number): int(number) for number in np.unique(found.class_ids[: max(len(found.class_names), 2)])}
     return Offer(
         mask.editing.labels,
         found.labels,
-        plane=None if whole else mask.plane(),
+        plane=None if _is_whole(found) else mask.plane(),
         counts_objects=document.counts_objects,
         through_planes="Z" in document.info.stack_axes,
         kept=classes_kept(mapping, n_classes),

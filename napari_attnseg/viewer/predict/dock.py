@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 
 from napari_attnseg.annotation.folder.entries import ImageState
 from napari_attnseg.viewer.docking import tab_with_others
+from napari_attnseg.viewer.layers.mask_layer import NO_PLANE
 from napari_attnseg.viewer.predict.accepting import Accepting
 from napari_attnseg.viewer.predict.batch import Batch
 from napari_attnseg.viewer.predict.large.prediction import LargePrediction
@@ -163,7 +164,10 @@ class PredictDock(QWidget):
         if model is None:
             return
         if what in ("image", "plane"):
-            whole = what == "image"
+            whole, mask = what == "image", self.session.mask
+            if not whole and mask is not None and not mask.shows_plane:
+                show_info(NO_PLANE)
+                return
             if target is not None and not (whole and self.large.predicting.is_on(target.image)):
                 in_memory = partial(self.predicting.predict, model, target, whole=whole)
                 self.large.order(model, target, in_memory) if whole else in_memory()
