@@ -81,6 +81,8 @@ def test_two_masks_are_painted_and_learnt_from(docks: Docks, qtbot: Any, tmp_pat
     shown = docks.predict.proposals.current
     assert shown is not None
     assert shown.model.parent == run.folder
+    assert shown.is_preview
+    assert ours(docks.viewer, "prediction")[0].name == "disc01 preview"
 
     click(qtbot, train.progress.pause_button)
     until(qtbot, lambda: train.progress.pause_button.text() == "Go on")
@@ -98,7 +100,10 @@ def test_two_masks_are_painted_and_learnt_from(docks: Docks, qtbot: Any, tmp_pat
     assert order["settings"]["model"]["widths"] == [8, 16]
     assert docks.predict.model == run_folders(folder)[0] / "best.safetensors"
     assert load_card(docks.predict.model).images == 1
-    assert docks.predict.buttons.image_button.isEnabled()
+    until(qtbot, docks.predict.buttons.image_button.isEnabled, LONG)  # the last prediction, which nobody asked for
+    last = docks.predict.proposals.current
+    assert last is not None
+    assert (last.model, last.is_preview) == (docks.predict.model, False)
     assert "No mask was edited" in train.tune_button.toolTip()
     assert "1 held-out image" in train.scores.sentence.text()
     assert found_nothing_of_torch()

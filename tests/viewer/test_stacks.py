@@ -11,10 +11,14 @@ import pytest
 import tifffile
 
 from napari_attnseg.viewer.annotate import fixing
+from napari_attnseg.viewer.layers.mask_layer import NO_PLANE
+from napari_attnseg.viewer.layers.roles import role_of
+from napari_attnseg.viewer.predict.accepting import Accepting
 from napari_attnseg.viewer.predict.predicted_image import PredictedImage
 from napari_attnseg.viewer.session.session import Session, session_of
 from napari_attnseg.viewer.widgets.fix_panel import FixOptions
 from tests.viewer.canvas import until
+from tests.viewer.docked import told
 
 PLANES, SIDE = 4, 32
 BY_HALF = {"threshold": 0.5, "min_size": 0, "fill_holes": False}
@@ -81,6 +85,61 @@ def test_all_planes_follow_the_threshold_and_none_outlives_the_axes(session: Ses
     session.set_choices(replace(folder.choices, axes="CYX"))
     until(qtbot, lambda: session.mask is not None and session.mask.editing.labels.ndim == 2)
     assert proposals.current is None
+
+
+@pytest.mark.parametrize("view", ["3D", "cut across"])
+def test_nothing_is_changed_while_no_plane_is_seen(session: Session, view: str) -> None:
+    mask, learning, dims = session.mask, session.learning, session.viewer.dims
+    assert mask is not None
+    assert session.shown is not None
+    dims.set_current_step(0, 3)
+    found = made_up(session.shown)
+    found.planes = {(3,)}
+    learning.proposals.set_options(replace(learning.proposals.options, contours=False))  # napari has none in 3D
+    learning.proposals.show(found)
+    if view == "3D":
+        dims.ndisplay = 3
+    else:
+        dims.order = (1, 0, 2)
+    accepting = Accepting(session, learning.proposals)
+    assert not accepting.accept("all")
+    assert not accepting.accept("object", (2, 2))
+    for operation in ("copy_next", "fill_holes"):
+        fixing.Fixing(session).fix(operation, FixOptions(scope="plane"))
+    assert not mask.editing.labels.any()
+    assert told()[-1] == NO_PLANE
+    dims.ndisplay, dims.order = 2, (0, 1, 2)
+    assert accepting.accept("all")
+    assert [bool(plane.any()) for plane in mask.editing.labels] == [False, False, False, True]
+
+
+def test_previews_do_not_take_the_place_of_what_was_asked_for(session: Session) -> None:
+    proposals, image = session.learning.proposals, session.shown
+    assert image is not None
+
+    def preview() -> PredictedImage:
+        found = made_up(image)
+        found.is_preview = True
+        return found
+
+    asked, first, second = made_up(image), preview(), preview()
+    proposals.show(asked)
+    proposals.show(preview())
+    assert proposals.current is asked
+    proposals.let_previews_in()  # a training begins
+    proposals.show(first)
+    assert proposals.current is first
+    (layer,) = [layer for layer in session.viewer.layers if role_of(layer) == "prediction"]
+    assert layer.name == "stack preview"
+    assert not layer.editable
+    proposals.show(second)
+    assert proposals.current is second
+    proposals.show(asked)
+    proposals.show(preview())
+    assert proposals.current is asked
+    assert layer.name == "stack prediction"
+    layer.mode = "paint"
+    assert layer.mode == "pan_zoom", "strokes on a prediction would be lost with the next one"
 
 
 def test_planes_are_filled_in_beside_the_window(session: Session, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:

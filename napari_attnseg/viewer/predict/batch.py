@@ -16,6 +16,7 @@ from napari_attnseg.data.atomic import write_text
 from napari_attnseg.events import Cancelled, Event, Failed, Finished, Notice, Progress
 from napari_attnseg.jobs import Job, start
 from napari_attnseg.viewer.session.followed_job import FollowedJob
+from napari_attnseg.viewer.widgets.threshold_controls import OverlayOptions
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session.session import Session
@@ -101,3 +102,9 @@ class Batch(QObject):
         elif isinstance(event, Finished | Cancelled | Failed):
             self._active = False
             self.ended.emit(event.kind, event.message)
+
+
+def words_of(options: OverlayOptions, axes: str | None) -> list[str]:
+    """Return what a batch is told on the command line of how predictions are made."""
+    chosen = ["--threshold", f"{options.threshold:g}", "--min-size", str(options.min_size)]
+    return chosen + ["--fill-holes"] * options.fill_holes + (["--axes", axes] if axes else [])

@@ -14,7 +14,7 @@ from napari_attnseg.annotation.folder.entries import ImageState
 from napari_attnseg.viewer.docking import tab_with_others
 from napari_attnseg.viewer.layers.mask_layer import NO_PLANE
 from napari_attnseg.viewer.predict.accepting import Accepting
-from napari_attnseg.viewer.predict.batch import Batch
+from napari_attnseg.viewer.predict.batch import Batch, words_of
 from napari_attnseg.viewer.predict.large.prediction import LargePrediction
 from napari_attnseg.viewer.predict.large.section import LargeSection
 from napari_attnseg.viewer.predict.predicting import Target
@@ -29,10 +29,11 @@ from napari_attnseg.viewer.widgets.model_chooser import NO_MODEL, ModelChooser
 from napari_attnseg.viewer.widgets.model_options import options_of
 from napari_attnseg.viewer.widgets.predict_buttons import PredictButtons
 from napari_attnseg.viewer.widgets.scrolled import scrolled
-from napari_attnseg.viewer.widgets.threshold_controls import OverlayOptions, ThresholdControls
+from napari_attnseg.viewer.widgets.threshold_controls import ThresholdControls
 
 SETTLE = 200  # milliseconds on a plane before it is predicted by itself
 NO_FOLDER = "Open a folder of images first."
+_PREVIEW = "This is a preview by the model that is being trained; press 'Predict' for the model in use."
 RANK_TIP = (
     "Predict all images in the background. The list of images in the Annotate dock can then be\n"
     "sorted by how unsure the model is: what is corrected first is what it learns most from."
@@ -173,7 +174,7 @@ class PredictDock(QWidget):
                 self.large.order(model, target, in_memory) if whole else in_memory()
         elif folder is not None:
             images = [entry.image for entry in self.session.entries() if what == "all" or entry.mask is None]
-            self.batch.start(model, images, folder.root, _options(self.controls.value(), folder.choices.axes))
+            self.batch.start(model, images, folder.root, words_of(self.controls.value(), folder.choices.axes))
 
     def _cancel(self) -> None:
         if self.batch.is_active:
@@ -288,6 +289,7 @@ class PredictDock(QWidget):
     def _show_prediction(self) -> None:
         found = self.proposals.current
         self.accepts.setReason("" if found is not None else "Predict first; then what was predicted can be accepted.")
+        self.banner.tell("preview", _PREVIEW if found is not None and found.is_preview else "")
         if found is not None:
             self.layers.setClasses(found.class_names[1:] if found.is_binary else found.class_names)
             self.layers.setLevels(len(found.attention))
@@ -296,8 +298,3 @@ class PredictDock(QWidget):
             self.controls.setInFiles(in_files, has_probability=not in_files or bool(found.probability))
             self.accepts.setPart(in_files)
         self._show_reason()
-
-
-def _options(options: OverlayOptions, axes: str | None) -> list[str]:
-    chosen = ["--threshold", f"{options.threshold:g}", "--min-size", str(options.min_size)]
-    return chosen + ["--fill-holes"] * options.fill_holes + (["--axes", axes] if axes else [])

@@ -52,7 +52,8 @@ class EffortLog(QObject):
         found, folder, predicted = self._learning.proposals.current, self._session.folder, self._predicted
         if not isinstance(found, PredictedImage) or folder is None or predicted is None:
             return  # of a large image only parts are accepted, and there is no record of those
-        if found.model != self._learning.training.models.in_use or folder.pair(found.image) is None:
+        is_in_use = found.model == self._learning.training.models.in_use and not found.is_preview
+        if not is_in_use or folder.pair(found.image) is None:
             return
         name, now = folder.name(found.image), time.time()
         planes, model = sorted(found.planes), found.model

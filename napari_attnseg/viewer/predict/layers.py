@@ -129,8 +129,8 @@ class PredictionLayers:
                 layer.refresh()
             else:
                 layer.data = part.data
-            if isinstance(layer, Labels) and layer.editable == part.is_in_files:
-                layer.editable = not part.is_in_files
+            if isinstance(layer, Labels):
+                layer.editable = False  # napari has made it so again with the new array
             kept = layer.metadata.get(KEY, {})  # with the classes that it is coloured by
             options["metadata"] = {KEY: kept | options["metadata"][KEY]}
             for name, value in {**options, **place}.items():
@@ -146,7 +146,7 @@ class PredictionLayers:
             # set later, the first colours would be thrown away before they were drawn, which vispy cannot do
             layer = Labels(part.data, colormap=class_colormap(classes), **options)
             layer.metadata = {KEY: layer.metadata[KEY] | {"classes": classes}}
-            layer.editable = not part.is_in_files
+            layer.editable = False  # strokes belong on the mask; here the next prediction would wipe them out
         else:
             blending = "additive" if part.role == "attention" else "translucent"
             limits = limits_of(part, found)

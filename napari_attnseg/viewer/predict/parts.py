@@ -71,7 +71,8 @@ def _spread(values: Any) -> tuple[float, float]:
 def parts_of(found: AnyPrediction, *, uncertainty: bool) -> list[Part]:
     """Return the layers of a prediction, the topmost first."""
     stem = stem_of(found.image)
-    parts = [Part("prediction", 0, f"{stem} prediction", _showable(found.labels))]
+    name = f"{stem} {'preview' if found.is_preview else 'prediction'}"
+    parts = [Part("prediction", 0, name, _showable(found.labels))]
     names = found.class_names[1:] if found.is_binary else found.class_names
     parts += [
         Part("probability", number, f"{stem} probability of {name}", _showable(data))

@@ -39,6 +39,9 @@ class PredictedImage:
     attention
         (planes, gates, y, x) in [0, 1], deepest gate first; None if it was not asked for.
 
+    is_preview
+        Whether the model is still learning.
+
     Attributes
     ----------
     probability, attention
@@ -56,9 +59,12 @@ class PredictedImage:
         class_names: tuple[str, ...],
         probability: Array,
         attention: Array | None = None,
+        *,
+        is_preview: bool = False,
     ) -> None:
         self.image = image
         self.model = model
+        self.is_preview = is_preview
         self.stack_shape = stack_shape
         self.class_names = class_names
         self.planes: set[Plane] = set()

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 KEPT = 512 << 20  # bytes of predictions that are kept for leafing back
 
 
-_Key = tuple[Path, Path, float, str | None]
-"""An image, the model, when the model was written, and the axes that the image was read with."""
+_Key = tuple[Path, Path, float, float, str | None]
+"""An image, the model, when the image and the model were written, and the axes that the image was read with."""
 Purpose = Literal["show", "ahead", "preview", "measure"]
 """To be shown at once; kept for when the image is shown; shown with less haste; only how unsure the model is."""
 
@@ -55,6 +55,8 @@ class _Asked:
     target: Target
     card: ModelCard
     purpose: Purpose
+    written: float
+    """When the image was written, as far as it was known when the prediction was asked for."""
 
 
 class Predicting(QObject):
@@ -91,6 +93,7 @@ class Predicting(QObject):
         """Predict the plane that is shown, or the whole stack; what is to be shown at once goes first."""
         if purpose in ("show", "preview"):  # only the latest of them is waited for
             self.cancel(purpose)
+        written = _stamp(target.image)
 
         def ask(card: ModelCard) -> None:
             request = PredictRequest(
@@ -98,10 +101,10 @@ class Predicting(QObject):
                 target.image,
                 axes=self._axes(),
                 plane=None if whole or not target.stack_shape else target.plane,
-                attention=purpose != "preview",
+                attention=True,
                 urgent=purpose == "show",
             )
-            self._ask(request, _Asked(target, card, purpose))
+            self._ask(request, _Asked(target, card, purpose, written))
 
         self._with_card(model, ask, quiet=purpose != "show")
 
@@ -117,20 +120,22 @@ class Predicting(QObject):
 
     def kept(self, model: Path, image: Path) -> PredictedImage | None:
         """Return what this model said about an image lately, read with the axes that it has now."""
-        return self._kept.get((image, model, _stamp(model), self._axes()))
+        return self._kept.get((image, model, _stamp(image), _stamp(model), self._axes()))
 
     def cancel(self, purpose: Purpose = "show") -> None:
         """Give up the prediction that is being made."""
         for number, asked in list(self._asked.items()):
             if asked.purpose == purpose and self._child is not None:
                 self._child.cancel(number)
+                if purpose == "preview":  # nobody is told that it ends, and one that is done already comes too late
+                    del self._asked[number]
 
     def measure(self, model: Path, image: Path) -> None:
         """Find out how unsure a model is of an image, when nothing else is to be done; `measured` tells."""
 
         def ask(card: ModelCard) -> None:
             request = PredictRequest(model, image, axes=self._axes(), urgent=False)
-            self._ask(request, _Asked(Target(image, (), ()), card, "measure"))
+            self._ask(request, _Asked(Target(image, (), ()), card, "measure", 0.0))
 
         def failed(error: Exception) -> None:
             self.measured.emit(image, model, None)
@@ -194,8 +199,9 @@ class Predicting(QObject):
             self.measured.emit(target.image, request.model, reply.uncertainty)
         if asked.purpose == "measure":
             return
-        key = (target.image, request.model, _stamp(request.model), request.axes)
-        found = self._kept.get(key)
+        is_preview = asked.purpose == "preview"
+        key = (target.image, request.model, asked.written, _stamp(request.model), request.axes)
+        found = None if is_preview else self._kept.get(key)
         if found is None or not found.fits(target.stack_shape, reply.probability, reply.attention):
             found = PredictedImage(
                 target.image,
@@ -204,9 +210,11 @@ class Predicting(QObject):
                 asked.card.convention.class_names,
                 reply.probability,
                 reply.attention,
+                is_preview=is_preview,
             )
         found.take(request.plane if target.stack_shape else (), reply.probability, reply.attention)
-        self._keep(key, found)
+        if not is_preview:
+            self._keep(key, found)
         self.predicted.emit(found)
 
     def _keep(self, key: _Key, found: PredictedImage) -> None:
@@ -218,9 +226,9 @@ class Predicting(QObject):
             self._kept.popitem(last=False)
 
 
-def _stamp(model: Path) -> float:
-    """Return when a model file was written, which tells a replaced one from the one before."""
+def _stamp(file: Path) -> float:
+    """Return when a model or an image was written, which tells a replaced one from the one before."""
     try:
-        return model.stat().st_mtime
+        return file.stat().st_mtime
     except OSError:
         return 0.0

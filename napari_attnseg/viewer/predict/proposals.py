@@ -42,6 +42,8 @@ class Proposals(QObject):
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.timeout.connect(self._decide_rest)
+        self._asked_for: AnyPrediction | None = None
+        """What the user asked for since a training began; no preview takes its place."""
         predicting.predicted.connect(self.show)
         session.shown_changed.connect(self._on_image)
         session.viewer.layers.selection.events.active.connect(lambda _: self._on_image())
@@ -94,10 +96,18 @@ class Proposals(QObject):
         target = self.target()
         if target is None or not _is_of(found, target):
             return
+        if not found.is_preview:
+            self._asked_for = found
+        elif self.current is not None and self.current is self._asked_for:
+            return
         self._to_folder(found)
         self._decide(found, list(found.planes))
         self._show(found)
         self.changed.emit()
+
+    def let_previews_in(self) -> None:
+        """Let previews of a training that begins take the place of what was predicted before."""
+        self._asked_for = None
 
     def fit_classes(self) -> str:
         """Say what is shown in the folder's classes as they are now; return why it cannot be accepted, '' if it can."""

@@ -58,6 +58,7 @@ class LargePrediction:
     def __init__(self, work: LargeWork, *, growing: bool) -> None:
         self.work = work
         self.is_growing = growing
+        self.is_preview = False
         self.image, self.model = work.image, work.model
         self.stack_shape: Plane = tuple(work.info.stack_shape)
         self.class_names = convention_of(work.card).class_names
