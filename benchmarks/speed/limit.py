@@ -41,17 +41,20 @@ def measure(asked: Asked) -> None:
 def _share(model: Path, image: Path, folder: Path) -> float:
     """Return the time of bare forward passes as a share of the prediction's."""
     predictor = Predictor(model, make(PredictionSettings, {"tile_size": _TILE, "batch_size": _BATCH}))
+    down, across = axes_of(*_size(image), _TILE, _OVERLAP, predictor.model.divisor)
+    rows, tiles = len(down.starts), len(across.starts)
     times: list[float] = []
 
     def on_progress(progress: LargeProgress) -> None:
         if progress.stage == "rows":
             times.append(time.perf_counter())
 
-    _bare(predictor, _BATCH)  # warms up
+    _bare(predictor, tiles)  # warms up
     folder.mkdir()
+    before = [_bare(predictor, tiles) for _ in range(rows)]
     predict_streamed(predictor, image, folder, on_progress)
-    across = len(axes_of(*_size(image), _TILE, _OVERLAP, predictor.model.divisor)[1].starts)
-    return _bare(predictor, across) * (len(times) - 1) / (times[-1] - times[0])
+    after = [_bare(predictor, tiles) for _ in range(rows)]  # a machine that slows down slows half of them
+    return (sum(before) + sum(after)) / 2 / (times[-1] - times[0])
 
 
 def _bare(predictor: Predictor, tiles: int) -> float:
