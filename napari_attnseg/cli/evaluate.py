@@ -45,7 +45,12 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="write a report with figures and pictures to DIR/report.html"
     )
-    parser.add_argument("--mask-suffix", metavar="TEXT", help="what names a mask (default as in the training)")
+    parser.add_argument(
+        "--mask-suffix",
+        metavar="TEXT",
+        help="what names a mask (default as in the training; several models that learnt "
+        "from masks of different names need it, to be measured on the same)",
+    )
     parser.add_argument(
         "--group-pattern",
         metavar="TEXT",

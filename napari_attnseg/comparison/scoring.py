@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def score_run(path: Path, on_event: EventHandler, should_stop: Callable[[], bool
     predictor = Predictor(folder.best, PredictionSettings(device=training.device, precision=training.precision))
     convention = plan.convention
     found = evaluate(predictor, plan.held_out, convention=convention, on_event=on_event, should_stop=should_stop)
-    group_pattern = plan.settings.data.group_pattern
+    val, group_pattern = plan.settings.data.val, plan.settings.data.group_pattern
+    found = titled(found, plan.held_out, (val or plan.source).resolve(), () if val else plan.train)
     values = {
         "class_names": list(found.class_names),
         "parameters": count_parameters(folder.best),
@@ -107,6 +109,28 @@ def scored_images(
         for pair, result in zip(pairs, found.images, strict=True)
         if pair.mask is not None
     )
+
+
+def titled(found: Evaluation, pairs: Sequence[Pair], data: Path, others: Sequence[Pair] = ()) -> Evaluation:
+    """Return the scores with images called by their path in `data` where their names repeat.
+
+    Parameters
+    ----------
+    found, pairs
+        The scores and what was scored, in the same order.
+    data
+        The folder of the images.
+    others
+        Further images in it, which must not be taken for one of these.
+    """
+    often = Counter(pair.name for pair in (*pairs, *others))
+    return found.called([pair.name if often[pair.name] == 1 else _place(pair, data) for pair in pairs])
+
+
+def _place(pair: Pair, data: Path) -> str:
+    """Return the path of an image in a folder, without extension; all of it where a link has led elsewhere."""
+    folder = pair.image.parent
+    return ((folder.relative_to(data) if folder.is_relative_to(data) else folder) / pair.name).as_posix()
 
 
 def count_parameters(model: Path) -> int:

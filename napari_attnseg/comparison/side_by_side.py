@@ -12,7 +12,7 @@ from typing import Any
 from napari_attnseg.comparison.collect import class_colours
 from napari_attnseg.comparison.report.story import Story, listed
 from napari_attnseg.comparison.results import ComparedModel, Results, ScoredRun
-from napari_attnseg.comparison.scoring import count_parameters, scored_images
+from napari_attnseg.comparison.scoring import count_parameters, scored_images, titled
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.pairs import Pair, find_pairs, require_annotated
 from napari_attnseg.data.split import Roles, groups_of, image_digest
@@ -74,6 +74,8 @@ def evaluate_models(
     """
     labels = labels_of_files(models)
     _require_same_classes(models, labels)
+    pairs = _pairs_for_all(models, labels, data, mask_suffix)
+    groups_of(pairs, group_pattern)
     found = []
     for number, (path, label) in enumerate(zip(models, labels, strict=True)):
 
@@ -84,8 +86,6 @@ def evaluate_models(
 
         try:
             predictor = Predictor(path, settings)
-            pairs = require_annotated(find_pairs(data, mask_suffix or predictor.data.mask_suffix))
-            groups_of(pairs, group_pattern)
             found.append(_evaluated(predictor, path, label, pairs, data, tell, should_stop, score))
         except AttnSegError as error:
             raise type(error)(f"{label}: {error}" if len(models) > 1 else str(error)) from error
@@ -174,7 +174,30 @@ def _evaluated(
         found = score(path, pairs, convention, on_event, should_stop)
     else:
         found = evaluate(predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop)
-    return Evaluated(label, path, found, pairs, convention)
+    return Evaluated(label, path, titled(found, pairs, data), pairs, convention)
+
+
+def _pairs_for_all(
+    models: Sequence[Path], labels: Sequence[str], data: Path, mask_suffix: str | None
+) -> tuple[Pair, ...]:
+    """Return the images with those masks that all models are measured on.
+
+    Raises
+    ------
+    DataError
+        There are none, or the models would choose different ones.
+    """
+    suffixes = [mask_suffix or load_card(path).data.mask_suffix for path in models]
+    listings = {suffix: find_pairs(data, suffix) for suffix in dict.fromkeys(suffixes)}
+    first = listings[suffixes[0]]
+    for label, suffix in zip(labels, suffixes, strict=True):
+        if listings[suffix].annotated != first.annotated:
+            raise DataError(
+                f"{labels[0]} has learnt from masks whose names end in {suffixes[0]} and {label} from masks whose "
+                f"names end in {suffix}, and in {data} these are not the same; say with --mask-suffix which of them "
+                "all models are measured on."
+            )
+    return require_annotated(first)
 
 
 def _require_same_classes(models: Sequence[Path], labels: Sequence[str]) -> None:

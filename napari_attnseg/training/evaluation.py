@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,11 @@ class Evaluation:
         pixels, since in single slices small organs are there or not by chance.
         """
         return self.mean.f1 if len(self.class_names) == 2 else float(self.dice[1:].mean())
+
+    def called(self, names: Sequence[str]) -> Evaluation:
+        """Return the same scores with other names of the images, one for each."""
+        images = (replace(image, name=name) for image, name in zip(self.images, names, strict=True))
+        return replace(self, images=tuple(images))
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of evaluate's JSON file."""
