@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from napari_attnseg.comparison.results import Results
 
 LEVEL = 0.05
+_FEWEST_FOR_INTERVAL = 6
+"""Differences of which all the range covers 95 %; of five it covers 1 - 2 / 2^5, which is 93.75 %."""
 _MOST_EXACT = 50
 """Differences for which the distribution of the rank sum is worked out; for more the normal one takes its place."""
 FloatArray = NDArray[np.float64]
@@ -29,9 +31,9 @@ class PairedTest:
     """Those of them whose scores differ; only these count in the test."""
     typical: float
     """First minus second where they differ: the pseudo-median, whose sign is the one that the test speaks of."""
-    low: float
-    high: float
-    """Its 95 % interval by the same test; of fewer than six differences its whole range."""
+    low: float | None
+    high: float | None
+    """Its 95 % interval by the same test; None of fewer than six differences, which are too few for one."""
     p: float
     """Two-sided, before it is adjusted."""
     p_adjusted: float
@@ -118,7 +120,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def pseudo_median(differences: FloatArray) -> tuple[float, float, float]:
+def pseudo_median(differences: FloatArray) -> tuple[float, float | None, float | None]:
     """Return how much paired values typically differ, and the 95 % interval of that.
 
     It is the estimate that belongs to the signed-rank test: the median of the means of all pairs of differences (each
@@ -130,14 +132,20 @@ def pseudo_median(differences: FloatArray) -> tuple[float, float, float]:
     Parameters
     ----------
     differences
-        float64 (n,), of paired values; without any but zeros, all three are 0.
+        float64 (n,), of paired values; without any but zeros they differ by 0.
+
+    Returns
+    -------
+    The estimate and the limits of the interval, which are None of fewer than six differences.
     """
     values = np.sort(differences[differences != 0])
     if not len(values):
-        return 0.0, 0.0, 0.0
+        return 0.0, None, None
     pairs = len(values) * (len(values) + 1) // 2
-    outside = _outside_interval(len(values))
     middle = (_mean_of_pair(values, (pairs - 1) // 2) + _mean_of_pair(values, pairs // 2)) / 2
+    if len(values) < _FEWEST_FOR_INTERVAL:
+        return middle, None, None
+    outside = _outside_interval(len(values))
     return middle, _mean_of_pair(values, outside), _mean_of_pair(values, pairs - 1 - outside)
 
 
@@ -156,7 +164,7 @@ def _mean_of_pair(values: FloatArray, rank: int) -> float:
 
 
 def _outside_interval(n: int) -> int:
-    """Return how many means of pairs lie below the 95 % interval, and as many above it."""
+    """Return how many means of pairs of six or more values lie below the 95 % interval, and as many above it."""
     if n > _MOST_EXACT:
         middle, deviation = n * (n + 1) / 4, np.sqrt(n * (n + 1) * (2 * n + 1) / 24)
         return int(max(0, np.floor(middle - 1.96 * deviation)))
@@ -167,4 +175,4 @@ def _outside_interval(n: int) -> int:
         longer[rank:] += patterns
         patterns = longer / 2
     rare = int(np.count_nonzero(2 * np.cumsum(patterns) <= LEVEL))  # rank sums that the test calls more than chance
-    return max(0, rare - 1)
+    return rare - 1

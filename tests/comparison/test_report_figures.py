@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_attnseg.comparison.report.csv_files import write_summary
 from napari_attnseg.comparison.report.examples import ExampleImage, Predicted
 from napari_attnseg.comparison.report.figures import MOST_NUMBERED, confusion_matrices, drawn, shortened
 from napari_attnseg.comparison.report.pictures import triptych
@@ -84,3 +87,35 @@ def test_pixels_of_all_folds_of_a_repeat_are_scored_together() -> None:
     page = "".join(scores_section(results))
     assert "F1 of all pixels" in page
     assert model.dice(1).text(between="<small>") in page
+
+
+def test_the_last_epoch_of_folds_has_a_deviation_only_over_repeats(tmp_path: Path) -> None:
+    def run(seed: int, fold: int, last: float, images: int) -> ScoredRun:
+        matrix = np.array([[90, 0], [0, 10]], np.int64)
+        scored = [
+            ScoredImage(Path(f"{fold}-{one}"), Path("m"), f"{fold}-{one}", ImageScore("a", matrix))
+            for one in range(images)
+        ]
+        curve = ({"epoch": 1.0, "val_score": 0.1}, {"epoch": 2.0, "val_score": last})
+        return ScoredRun(
+            f"{seed}-{fold}", Path("m"), tuple(scored), ("background", "cell"), 5, seed=seed, fold=fold, curve=curve
+        )
+
+    def shown(*runs: ScoredRun) -> tuple[str, str, str]:
+        convention = MaskConvention("binary", {0: 0, 255: 1}, ("background", "cell"))
+        found = Results((ComparedModel("unet", runs),), ("background", "cell"), ("#000000", "#ffffff"), convention)
+        write_summary(tmp_path / "summary.csv", found)
+        (row,) = csv.DictReader((tmp_path / "summary.csv").read_text(encoding="utf-8").splitlines())
+        return row["Last epoch mean"], row["Last epoch sd"], "".join(scores_section(found))
+
+    folds = run(0, 0, 0.6, 3), run(0, 1, 0.8, 1)
+    mean, deviation, page = shown(*folds)
+    assert (mean, deviation) == ("0.650000", ""), "as if all images were one fold's"
+    assert "0.650</td>" in page
+    assert "±" not in page
+    assert "of several folds the mean, by their images" in page
+    mean, deviation, page = shown(*folds, run(1, 0, 0.7, 3), run(1, 1, 0.9, 1))
+    assert (mean, deviation) == ("0.700000", f"{0.1 / 2**0.5:.6f}")
+    mean, deviation, page = shown(replace(folds[0], fold=None), replace(folds[1], fold=None, seed=1))
+    assert (mean, deviation) == ("0.700000", f"{0.2 / 2**0.5:.6f}")
+    assert "several folds" not in page

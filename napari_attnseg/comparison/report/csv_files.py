@@ -31,11 +31,21 @@ def write_summary(path: Path, results: Results) -> None:
     for model in results.models:
         spreads = [model.mean(name) for name in SCORE_NAMES]
         spreads += [model.dice(number) for number in range(1, len(results.class_names))]
-        last = spread_of(run.last_score for run in model.runs)
-        values = [text for one in (*spreads, last) for text in _mean_sd(one)]
+        values = [text for one in (*spreads, last_epoch(model)) for text in _mean_sd(one)]
         named = [_name(model), model.loss, model.recipe]
         rows.append([*named, str(len(model.repeats)), str(len(model.image_scores)), *values, *_cost(model)])
     _write(path, rows)
+
+
+def last_epoch(model: ComparedModel) -> Spread | None:
+    """Return the score of the last epoch, of several folds the mean over all their images, spread over the seeds."""
+    by_seed: dict[int | None, list[tuple[float, int]]] = {}
+    for run in model.runs:
+        if run.last_score is not None:
+            by_seed.setdefault(run.seed, []).append((run.last_score, len(run.images)))
+    return spread_of(
+        sum(score * count for score, count in folds) / sum(count for _, count in folds) for folds in by_seed.values()
+    )
 
 
 def write_scores(path: Path, results: Results) -> None:
@@ -70,9 +80,9 @@ def write_tests(path: Path, tests: Sequence[PairedTest]) -> None:
     header = ["First", "Second", "n", "n that differ", "Typical difference", "95% low", "95% high", "p", "p (Holm)"]
     rows: list[list[Any]] = [[*header, "Verdict"]]
     for test in tests:
-        figures = [test.typical, test.low, test.high, test.p, test.p_adjusted]
+        figures = (test.typical, test.low, test.high, test.p, test.p_adjusted)
         named = [test.first, test.second, test.n, test.n_different]
-        rows.append([*named, *(f"{value:.6g}" for value in figures), test.verdict])
+        rows.append([*named, *("" if value is None else f"{value:.6g}" for value in figures), test.verdict])
     _write(path, rows)
 
 

@@ -52,10 +52,13 @@ def terms(results: Results) -> list[tuple[str, str]]:
     ]
     if len(results.models) > 2:
         found.append(("Holm", "A correction of p for testing several pairs, one of which may stand out by chance."))
+    pair_by_pair = " Each pair of models has its own, without Holm's correction." if len(results.models) > 2 else ""
     found.append(
         (
             "95 % interval",
-            "Where the median difference lies for 95 % of the samples drawn anew from these images (bootstrap).",
+            "The typical differences that these scores do not speak against: asked about any of them in place of 0, "
+            "the signed-rank test does not rule it out at 0.05 (the interval of Hodges and Lehmann). Fewer than six "
+            f"scores that differ are too few for one.{pair_by_pair}",
         )
     )
     if gates:

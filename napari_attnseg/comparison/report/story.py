@@ -11,6 +11,7 @@ from napari_attnseg.comparison.record import Record
 from napari_attnseg.comparison.results import ComparedModel, Results, ranked
 from napari_attnseg.comparison.statistics import PairedTest
 from napari_attnseg.models.presets import PRESETS
+from napari_attnseg.settings import TrainingSettings
 from napari_attnseg.wording import counted
 
 Facts = tuple[tuple[str, str], ...]
@@ -98,6 +99,8 @@ def _certainty(test: PairedTest, best: str, results: Results) -> str:
             f"Whether the first two really differ cannot be told from {units}: even if all agreed, p would not fall "
             f"below {p_text(test.smallest_p)}."
         )
+    assert test.low is not None  # where there are too few for an interval, there are too few to tell
+    assert test.high is not None
     turn = 1 if test.first == best else -1
     low, high = sorted((turn * test.low, turn * test.high))
     second = test.second if test.first == best else test.first
@@ -229,20 +232,20 @@ def _unfinished(results: Results) -> str:
 
 
 def _budget(asked: Asked) -> str:
-    limits: list[str] = []
-    minutes = set()
-    for variant in asked.variants:
-        training = asked.settings(variant, asked.seed).training
-        minutes.add(training.max_minutes)
-        epochs = counted(training.epochs, "epoch")
-        limit = training.max_minutes
-        limits.append(f"for {epochs}" if limit is None else f"for {limit:g} minutes or {epochs}, whichever came first")
-    if len(set(limits)) == 1:
-        return limits[0]
-    limit = minutes.pop() if len(minutes) == 1 else None
-    if limit is None:
-        return "each for as long as its recipe says"
-    return f"for {limit:g} minutes, or for the epochs of its recipe if they were over before"
+    """Return for how long was trained: of all alike, or of each recipe."""
+    limits = {variant.recipe: _limit(asked.settings(variant, asked.seed).training) for variant in asked.variants}
+    if len(set(limits.values())) == 1:
+        return next(iter(limits.values()))
+    return "within limits of its own: " + "; ".join(f"{recipe} {limit}" for recipe, limit in limits.items())
+
+
+def _limit(training: TrainingSettings) -> str:
+    """Return what ends a training: 'for at most 30 epochs, ending after 2 without gain'."""
+    epochs, minutes = counted(training.epochs, "epoch"), training.max_minutes
+    time = "" if minutes is None else f"{minutes:g} minutes or "
+    if 0 < training.patience < training.epochs:  # else all epochs are over before
+        return f"for at most {time}{epochs}, ending after {training.patience} without gain"
+    return f"for {time}{epochs}{', whichever came first' if time else ''}"
 
 
 def _facts(record: Record, results: Results) -> Facts:

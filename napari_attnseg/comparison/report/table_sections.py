@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_attnseg.comparison.report import page
-from napari_attnseg.comparison.report.csv_files import MEGABYTE
+from napari_attnseg.comparison.report.csv_files import MEGABYTE, last_epoch
 from napari_attnseg.comparison.report.figures import score_name
 from napari_attnseg.comparison.report.story import listed, p_text, signed, unit_name
 from napari_attnseg.comparison.results import ComparedModel, Results, Spread, ranked, spread_of
@@ -31,8 +31,7 @@ def scores_section(results: Results) -> list[str]:
     for model in ranked(results.models):
         row = [model.label, *(_cell(model.mean(name)) for name in _SCORES)]
         row += [_cell(model.dice(1))] if pooled else []
-        last = spread_of(run.last_score for run in model.runs)
-        row += [_cell(last)] if has_curves else []
+        row += [_cell(last_epoch(model))] if has_curves else []
         rows.append([*row, *([str(len(model.runs))] if has_curves and differ else [])])
     several = any(len(model.repeats) > 1 for model in results.models)
     over = " ± standard deviation over the trainings" if several else ""
@@ -43,7 +42,8 @@ def scores_section(results: Results) -> list[str]:
         page.paragraph(f"Mean over the images{over}; the highest F1 first.{together}", "note"),
     ]
     if has_curves:
-        text = f"* {score_name(results)} after the last epoch, whether or not that was the best one."
+        mean = "; of several folds the mean, by their images" if _has_folds(results) else ""
+        text = f"* {score_name(results)} after the last epoch, whether or not that was the best one{mean}."
         parts.append(page.paragraph(text, "note"))
     return [*parts, *(_classes(results) if results.has_classes else [])]
 
@@ -64,8 +64,11 @@ def _classes(results: Results) -> list[str]:
 
 
 def _all_images(results: Results) -> str:
-    has_folds = any(run.fold is not None for model in results.models for run in model.runs)
-    return "the images of all folds" if has_folds else "all images"
+    return "the images of all folds" if _has_folds(results) else "all images"
+
+
+def _has_folds(results: Results) -> bool:
+    return any(run.fold is not None for model in results.models for run in model.runs)
 
 
 def _absent(results: Results) -> str:
@@ -96,7 +99,7 @@ def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:
             f"{test.first}\nminus {test.second}",
             f"{test.n} ({test.n_different})",
             signed(test.typical),
-            f"{signed(test.low)} to {signed(test.high)}",
+            "" if test.low is None or test.high is None else f"{signed(test.low)} to {signed(test.high)}",
             p_text(test.p),
             *([p_text(test.p_adjusted)] if len(tests) > 1 else []),
             test.verdict,
