@@ -91,13 +91,24 @@ def _adopt(settings: RunSettings, card: ModelCard | None) -> tuple[RunSettings, 
         notices.append(f"The starting model is of kind {card.model.name}; that is used.")
     if settings.model.encoder_weights is not None:
         notices.append("The encoder weights are not loaded, because the starting model brings its own.")
-    # nothing of the weights depends on dropout
-    model = card.model.model_copy(update={"dropout": settings.model.dropout or card.model.dropout})
+    chosen = settings.model if _is_asked_for(settings.model, "dropout") else card.model
+    model = card.model.model_copy(update={"dropout": chosen.dropout})  # nothing of the weights depends on it
     data = settings.data.model_copy(update={name: getattr(card.data, name) for name in _SCALING})
     overruled = [*_overruled(settings.model, model, _SHAPE), *_overruled(settings.data, data, _SCALING)]
     if overruled:
         notices.append(f"The starting model decides on {' and '.join(overruled)}; what was asked for is not used.")
     return settings.model_copy(update={"model": model, "data": data}), notices
+
+
+def _is_asked_for(given: Settings, name: str) -> bool:
+    """Whether a setting was given by name, and not filled in with its default.
+
+    An order of the viewer names all settings, those too that the data decides. There a default says nothing.
+    """
+    fields = type(given).model_fields
+    if given.model_fields_set >= fields.keys():
+        return bool(getattr(given, name) != fields[name].default)
+    return name in given.model_fields_set
 
 
 def _overruled(given: Settings, used: Settings, names: Sequence[str]) -> list[str]:

@@ -17,7 +17,17 @@ from napari_attnseg.errors import DataError
 from napari_attnseg.events import Event, Notice, Started
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.model_file import load_model, save_model
-from napari_attnseg.settings import RunSettings, TrainingSettings, fine_tuning
+from napari_attnseg.settings import (
+    ModelSettings,
+    RunSettings,
+    TrainingSettings,
+    fine_tuning,
+    make,
+    read_recipe,
+    recipe_values,
+    settings_from,
+)
+from napari_attnseg.training.planning import make_plan
 from tests.conftest import TINY, MakeFolder, blobs
 
 
@@ -181,6 +191,27 @@ def test_settings_for_fine_tuning_are_used_unless_set(make_folder: MakeFolder, t
     learn(source, tmp_path / "untuned", init=first.folder.best, epochs=1)
     used = json.loads((tmp_path / "untuned" / "run.json").read_text())["settings"]["training"]
     assert used["max_minutes"] is None
+
+
+def test_dropout_is_the_starting_models_unless_it_is_given(make_folder: MakeFolder, tmp_path: Path) -> None:
+    source = make_folder(4)
+    first, _ = learn(source, tmp_path / "first", epochs=1, dropout=0.25)
+
+    def used(settings: RunSettings) -> float:
+        return make_plan(source, settings, first.folder.best).settings.model.dropout
+
+    assert used(RunSettings()) == used(settings_from({"epochs": 3, "widths": (4, 8)})) == 0.25
+    assert used(settings_from({"dropout": 0})) == used(RunSettings(model=ModelSettings(dropout=0))) == 0
+    assert used(fine_tuning(settings_from({"dropout": 0}))) == 0
+    assert used(fine_tuning(settings_from({}))) == 0.25
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps({"settings": {"model": {"dropout": 0}}}))
+    assert used(settings_from(recipe_values(mine))) == 0
+    mine.write_text(json.dumps(read_recipe("default").to_json()))
+    assert used(settings_from(recipe_values(mine))) == 0, "written out, and so asked for"
+    # the viewer's order names all settings, whether or not the form was touched
+    assert used(make(RunSettings, RunSettings().model_dump(mode="json"))) == 0.25
+    assert used(make(RunSettings, settings_from({"dropout": 0.1}).model_dump(mode="json"))) == 0.1
 
 
 CHANGES = {  # classes before and now, and what the user is told
