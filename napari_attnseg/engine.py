@@ -18,7 +18,7 @@ from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings, RunSettings, fine_tuning, make, settings_from, with_recipe
 from napari_attnseg.training.evaluation import Evaluation
 from napari_attnseg.training.group import ALONE, Group, is_lost_process
-from napari_attnseg.training.plan import Plan, require_same, with_longer_training
+from napari_attnseg.training.plan import Plan, resumed
 from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.reporter import Reporter
 from napari_attnseg.training.result import TrainingResult
@@ -58,7 +58,8 @@ def fit(
     init
         A model file to start from, or the name of a model that comes with the program, such as "nuclei".
     resume
-        Go on with the run in `run` if one has begun there; its own settings count, save for `epochs`, `max_minutes`.
+        Go on with the run in `run` if one has begun there; its own settings count, save for `epochs`, `max_minutes`,
+        `device`, `precision` and `image_memory`.
     focus
         Images to concentrate on: the share `focus_share` of the patches comes from those of them that are trained on.
         With `init` too this is fine-tuning, and single settings that are not given are those of `fine_tuning`.
@@ -137,8 +138,7 @@ def _plan(
         plan = Plan.from_json(folder.read_run())
         if path.resolve() != plan.source.resolve():
             raise SettingsError(f"This run learns from {plan.source} and goes on with that; {path} needs a new run.")
-        require_same(plan, values)
-        return with_longer_training(plan, epochs=values.get("epochs"), max_minutes=values.get("max_minutes"))
+        return resumed(plan, values)
     folder.require_free()
 
     def on_mask(count: int, total: int) -> None:

@@ -110,14 +110,26 @@ class Plan:
             ) from error
 
 
-def with_longer_training(plan: Plan, *, epochs: int | None, max_minutes: float | None) -> Plan:
-    """Return the plan with another end, for a resumed run that shall go on for longer."""
-    changes = {"epochs": epochs, "max_minutes": max_minutes}
-    training = plan.settings.training.model_copy(update={k: v for k, v in changes.items() if v is not None})
+MAY_CHANGE = ("epochs", "max_minutes", "device", "precision", "image_memory")
+"""Training settings that a resumed run may be given anew: for how long it learns, and on what machine."""
+
+
+def resumed(plan: Plan, values: dict[str, Any]) -> Plan:
+    """Return the plan of a run that goes on, with those of the settings by name that may be others than before.
+
+    Raises
+    ------
+    SettingsError
+        Another one differs from what the run was started with; it is named.
+    """
+    _require_same(plan, values)
+    asked = settings_from(values).training
+    given = {name: getattr(asked, name) for name in MAY_CHANGE if values.get(name) is not None}
+    training = plan.settings.training.model_copy(update=given)
     return replace(plan, settings=plan.settings.model_copy(update={"training": training}))
 
 
-def require_same(plan: Plan, values: dict[str, Any]) -> None:
+def _require_same(plan: Plan, values: dict[str, Any]) -> None:
     """Refuse settings by name that differ from those that a run was started with, where they would be ignored.
 
     Raises
@@ -130,7 +142,7 @@ def require_same(plan: Plan, values: dict[str, Any]) -> None:
         for name, info in kind.model_fields.items():
             option = option_name(name, info)
             given = option if option in values else name
-            if given not in values or name in ("epochs", "max_minutes"):
+            if given not in values or name in MAY_CHANGE:
                 continue
             was = getattr(getattr(plan.settings, group), name)
             wanted = getattr(getattr(asked, group), name)
