@@ -14,6 +14,7 @@ from napari_attnseg.cli import main
 from napari_attnseg.engine import fit
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.settings import (
+    DataSettings,
     RunSettings,
     load_recipe,
     make,
@@ -23,6 +24,7 @@ from napari_attnseg.settings import (
     recipe_values,
 )
 from napari_attnseg.settings.declared import extra
+from napari_attnseg.settings.recipes import OF_THE_DATA
 from tests.conftest import TINY, MakeFolder
 
 REFERENCES = ("chaos-report", "dsb-report", "lgg-library", "niblic")
@@ -202,6 +204,33 @@ def test_what_the_data_decides_is_no_part_of_a_recipe(tmp_path: Path) -> None:
     path = write(tmp_path / "run.json", RunSettings(model=model).model_dump(mode="json"), source="/data", split={})
     again = make(RunSettings, load_recipe(path)).model
     assert (again.classes, again.in_channels, again.dropout) == (1, 1, 0.25)
+
+
+def test_a_run_as_a_recipe_leaves_its_own_images_behind(make_folder: MakeFolder, tmp_path: Path, run: Run) -> None:
+    first, apart = make_folder(3, "first", suffix="_seg"), make_folder(2, "apart", suffix="_seg")
+    own = {"mask_suffix": "_seg", "val": apart, "axes": "YX", "mask_values": "binary", "val_fraction": 0.5}
+    own |= {"group_pattern": "cell(.*)"}
+    fit(first, tmp_path / "run", **TINY | {"epochs": 1}, **own, normalisation="minmax")
+    assert set(own) == set(OF_THE_DATA)
+    recipe = load_recipe(tmp_path / "run" / "run.json")
+    assert not set(recipe["data"]) & set(OF_THE_DATA)
+    other = make_folder(4, "other")
+    assert run("train", other, "--run", tmp_path / "again", "--recipe", tmp_path / "run" / "run.json")[0] == 0
+    values = json.loads((tmp_path / "again" / "run.json").read_text())
+    data = values["settings"]["data"]
+    assert {name: data[name] for name in OF_THE_DATA} == json.loads(
+        DataSettings().model_dump_json(include=set(OF_THE_DATA))
+    )
+    assert data["normalisation"] == "minmax"
+    assert all(Path(pair["image"]).parent == other.resolve() for side in values["split"].values() for pair in side)
+
+
+def test_a_recipe_of_ones_own_may_say_how_masks_are_named(tmp_path: Path) -> None:
+    own = {"mask_suffix": "_seg", "group_pattern": "(.*)_", "val_fraction": 0.1}
+    assert load_recipe(write(tmp_path / "mine.json", {"data": own}))["data"] == own
+    order = RunSettings(data=DataSettings(**own)).model_dump(mode="json")
+    ordered = write(tmp_path / "run.json", order, source="/data", init=None, focus=[])  # by the viewer, not begun yet
+    assert not set(load_recipe(ordered)["data"]) & set(own)
 
 
 def test_fine_tuning_with_a_recipe_keeps_what_the_recipe_sets(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.settings import RunSettings, make, option_name
+from napari_attnseg.settings.recipes import OF_THE_DATA
 
 Groups = dict[str, dict[str, Any]]
 """Settings by group (data, model, training) and name."""
 
 REFERENCE_MODELS = ("attention_se_unet", "unet")
 """Compared if neither models nor recipes are named: the default and the plain network."""
-_OF_THE_DATA = ("mask_suffix", "axes", "mask_values", "val_fraction", "val", "group_pattern")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Asked:
         """
         recipe = self.recipes.get(variant.recipe or "", {})
         groups = {name: {**recipe.get(name, {})} for name in RunSettings.groups()}
-        for name in _OF_THE_DATA:
+        for name in OF_THE_DATA:
             groups["data"].pop(name, None)
         for name, values in self.given.items():
             groups[name] |= values

@@ -1,7 +1,8 @@
 """Recipes: settings files with a name, those of this package and any that a user keeps.
 
 A recipe is JSON: `name`, `about` and `source` for people, and `settings` by group, as `run.json` holds them. What a
-recipe does not name has its default. The run.json of a run is a recipe too: it does again what that run did.
+recipe does not name has its default. The run.json of a run is a recipe too: it does again what that run did, on other
+images.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from napari_attnseg.settings.making import make
 from napari_attnseg.settings.run import RunSettings
 
 SUFFIX = ".json"
+OF_THE_DATA = ("mask_suffix", "axes", "mask_values", "val_fraction", "val", "group_pattern")
+"""Data settings that say what the files of one folder are and which of them are held out."""
 
 Groups = dict[str, dict[str, Any]]
 
@@ -111,11 +114,22 @@ def _parsed(file: Traversable | Path, shown: str) -> Recipe:
             f"'{shown}' is no recipe: expected a JSON object with 'settings', and in it 'data', 'model' and 'training'."
         )
     try:
-        settings = _checked(given)
+        settings = _checked(_for_other_images(given) if _is_of_a_run(values) else given)
     except SettingsError as error:
         raise SettingsError(f"The recipe '{shown}' cannot be used. {error}") from error
     name, about, source = (str(values.get(key) or "") for key in ("name", "about", "source"))
     return Recipe(name or Path(shown).stem, about, source, settings)
+
+
+def _is_of_a_run(values: dict[str, Any]) -> bool:
+    """Whether this is the run.json of a run, begun or only ordered; whoever writes a recipe means all that it says."""
+    return "split" in values or "focus" in values
+
+
+def _for_other_images(given: Groups) -> Groups:
+    """Leave out what a run's settings say of its own images."""
+    data = {name: value for name, value in given.get("data", {}).items() if name not in OF_THE_DATA}
+    return {**given, "data": data}
 
 
 def _checked(given: Groups) -> Groups:
