@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_attnseg.cli.options import Commands, HelpFormatter
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
-from napari_attnseg.data.importers.destination import REPORT, Job, require_free
+from napari_attnseg.data.importers.destination import REPORT, Job, before_in, require_free
 from napari_attnseg.events import EventHandler
 from napari_attnseg.wording import counted
 
@@ -126,6 +126,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace, on_event: EventHandler, should_stop: Callable[[], bool]) -> Plan:
+    before = before_in(options.destination)
+    if options.overwrite:
+        before = before.forgotten()
     if options.layout == "dsb2018":
         from napari_attnseg.data.importers import dsb2018
 
@@ -142,6 +145,7 @@ def _plan(options: argparse.Namespace, on_event: EventHandler, should_stop: Call
             form=options.form,
             sequence=options.sequence,
             volume=options.volume,
+            before=before,
             on_event=on_event,
             should_stop=should_stop,
         )
@@ -150,7 +154,7 @@ def _plan(options: argparse.Namespace, on_event: EventHandler, should_stop: Call
     how = folder.Options(
         options.images, options.masks, options.mask_values, options.threshold, options.form, options.volume
     )
-    return folder.find(options.source, how, on_event=on_event, should_stop=should_stop)
+    return folder.find(options.source, how, before=before, on_event=on_event, should_stop=should_stop)
 
 
 def _tell(outcome: Outcome, plan: Plan, destination: Path) -> int:
@@ -160,7 +164,7 @@ def _tell(outcome: Outcome, plan: Plan, destination: Path) -> int:
     lines += [f"{count} there already"] if (count := outcome.count("there already")) else []
     lines += [f"{count} left out"] if (count := outcome.count("left out")) else []
     print(f"{'; '.join(lines)}.")
-    notes = [row for row in outcome.rows if row.note]
+    notes = [row for row in outcome.rows if row.note and row.note not in plan.notices]
     for row in notes[:_MOST_SHOWN]:
         print(f"  {row.result:<13} {row.file or row.image}: {row.note}")
     if len(notes) > _MOST_SHOWN:

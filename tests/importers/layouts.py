@@ -40,8 +40,11 @@ def write_slice(
     orientation: Sequence[float] = (1, 0, 0, 0, 1, 0),
     spacing: tuple[float, float] = (1.25, 1.5),
     rescale: tuple[float, float] | None = None,
+    series: str | None = None,
+    photometric: str = "MONOCHROME2",
+    bits: int = 16,
 ) -> Path:
-    """Write a DICOM slice of 16 bits."""
+    """Write a DICOM slice of 16 bits, of which `bits` are used."""
     path.parent.mkdir(parents=True, exist_ok=True)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
@@ -51,12 +54,14 @@ def write_slice(
     data.SOPClassUID, data.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
     data.Modality, data.InstanceNumber = "MR", number
     data.Rows, data.Columns = pixels.shape
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, photometric
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, bits, bits - 1
     data.PixelRepresentation = int(pixels.dtype.kind == "i")
     data.PixelSpacing, data.SliceThickness = list(spacing), 5.5
     if position is not None:
         data.ImagePositionPatient, data.ImageOrientationPatient = list(position), list(orientation)
+    if series is not None:
+        data.SeriesInstanceUID = series
     if rescale is not None:
         data.RescaleSlope, data.RescaleIntercept = rescale
     data.PixelData = pixels.astype("<u2" if pixels.dtype.kind == "u" else "<i2").tobytes()

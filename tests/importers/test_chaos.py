@@ -186,7 +186,10 @@ def test_coronal_and_sagittal_volumes_stand_upright(tmp_path: Path, slices_go: s
         (("chaos_0001", "chaos_0010"), ("01", "10")),
         (("ann_2", "ben_2"), ("ann-2", "ben-2")),
         (("ann", "ben_2"), ("ann", "ben-2")),
-        (("10/T2SPIR", "33/T2SPIR"), ("10-T2SPIR", "33-T2SPIR")),
+        (("ann_T1", "ann_T2SPIR", "ben_T1"), ("ann_t1", "ann_t2spir", "ben_t1")),
+        (("ann/scan", "ben/scan"), ("ann-scan", "ben-scan")),
+        (("1/T1", "1/T2SPIR", "33/T1", "33/T2SPIR"), ("01_t1", "01_t2spir", "33_t1", "33_t2spir")),
+        (("T1/ann", "T2SPIR/ann"), ("ann_t1", "ann_t2spir")),
     ],
 )  # fmt: skip
 def test_a_subject_is_named_by_what_tells_it_from_others(

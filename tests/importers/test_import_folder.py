@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from napari_attnseg.cli import main
 from napari_attnseg.data.classes import read_classes
-from napari_attnseg.data.importers.folder import SLICES_OF_ONE
+from napari_attnseg.data.importers.subjects import SLICES_OF_ONE
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.split import groups_of
 from napari_attnseg.data.tiff import read_info
@@ -388,8 +388,8 @@ def test_two_sources_of_one_name(tmp_path: Path) -> None:
     left = [row["Note"] for row in report(out) if row["Result"] == "left out"]
     assert len(left) == 1
     assert "a.bmp and a.png would both become a.tiff" in left[0]
-    assert (out / "1" / "scan.tiff").exists(), "equal names in different folders stay apart"
-    assert (out / "2" / "scan.tiff").exists()
+    assert (out / "1" / "1__scan.tiff").exists(), "equal names in different folders are told apart"
+    assert (out / "2" / "2__scan.tiff").exists()
 
 
 def test_names_that_differ_only_in_case(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from napari_attnseg.data.importers.chaos_ground import classes_of, masks_of_slices
+from napari_attnseg.data.importers.chaos_ground import classes_of, masks_of_slices, meaning_of
 from napari_attnseg.data.importers.chaos_names import GROUP_PATTERN, Modality, file_of, name_of, subject_text
 from napari_attnseg.data.importers.chaos_volumes import find_volumes
 from napari_attnseg.data.importers.dicom import dicom_files, read_series
@@ -25,12 +25,12 @@ from napari_attnseg.data.importers.item import Form, Item, LeftOut, Loaded, Plan
 from napari_attnseg.data.importers.listing import (
     NIFTIS,
     child,
-    natural,
+    files,
     require_folder,
-    visible,
     walk,
     wrong_layout,
 )
+from napari_attnseg.data.importers.meaning import Before
 from napari_attnseg.data.importers.naming import Tree
 from napari_attnseg.data.importers.packages import require_nibabel, require_pydicom
 from napari_attnseg.errors import DataError
@@ -39,6 +39,7 @@ from napari_attnseg.wording import counted
 
 SEQUENCES: tuple[Modality, ...] = ("t2spir", "t1in", "t1out", "ct")
 _PHASES: tuple[tuple[str, Modality], ...] = (("InPhase", "t1in"), ("OutPhase", "t1out"))
+_NOTHING_YET = Before()
 _LAYOUT = "<subject>/T2SPIR/DICOM_anon, <subject>/T1DUAL/DICOM_anon, <subject>/DICOM_anon (CT) or image_<n>.nii.gz"
 
 
@@ -56,6 +57,7 @@ def find(
     form: Form = "stacks",
     sequence: Modality | None = None,
     volume: int | None = None,
+    before: Before = _NOTHING_YET,
     on_event: EventHandler = ignore_event,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Plan:
@@ -73,6 +75,8 @@ def find(
         'ct' takes every value of their masks but 0 for liver, any other name or None takes them for MR.
     volume
         Which volume of a 4-D NIfTI, counted from 0.
+    before
+        What was imported before, and keeps its names.
     on_event
         Receives `Progress` while NIfTI masks are looked through.
     should_stop
@@ -87,21 +91,23 @@ def find(
         `should_stop` said so; nothing has been written.
     """
     require_folder(source)
-    series = list(_series(source))
+    unreadable: list[LeftOut] = []
+    folders = [folder for folder, _ in walk(source, unreadable)]
+    series = _series(folders)
     if series:
         require_pydicom()
-        return _of_series(source, series, form, sequence)
+        return _of_series(source, series, [*unreadable, *_without_images(folders)], form, sequence)
     tree = Tree.of(source, NIFTIS)
     if tree.files:
         require_nibabel()
-        return find_volumes(tree, form, sequence, volume, on_event, should_stop)
-    raise wrong_layout(source, _LAYOUT)
+        return find_volumes(tree, form, sequence, volume, before.names, on_event, should_stop)
+    raise wrong_layout(source, _LAYOUT, unreadable)
 
 
-def _series(source: Path) -> list[_Series]:
+def _series(folders: Sequence[Path]) -> list[_Series]:
     """Find the series by their folders `DICOM_anon`, whatever is above a subject's folder."""
     found = []
-    for folder, _ in walk(source):
+    for folder in folders:
         if folder.name.lower() != "dicom_anon":
             continue
         parent = folder.parent
@@ -119,7 +125,17 @@ def _series(source: Path) -> list[_Series]:
     return found
 
 
-def _of_series(source: Path, series: list[_Series], form: Form, sequence: Modality | None) -> Plan:
+def _without_images(folders: Sequence[Path]) -> list[LeftOut]:
+    return [
+        LeftOut(folder, f"{folder} holds masks, but there is no folder DICOM_anon with their images beside it.")
+        for folder in folders
+        if folder.name.lower() == "ground" and child(folder.parent, "DICOM_anon") is None
+    ]
+
+
+def _of_series(
+    source: Path, series: list[_Series], left_out: list[LeftOut], form: Form, sequence: Modality | None
+) -> Plan:
     present = [name for name in SEQUENCES if any(item.sequence == name for item in series)]
     wanted = sequence or present[0]
     if wanted not in present:
@@ -127,30 +143,27 @@ def _of_series(source: Path, series: list[_Series], form: Form, sequence: Modali
     notices = []
     if sequence is None and len(present) > 1:
         notices.append(f"{wanted} is imported; {', '.join(present[1:])} can be chosen with --sequence.")
-    items, left_out = [], []
+    items = []
     for one in series:
-        if one.sequence != wanted:
-            continue
-        files = dicom_files(one.folder)
-        if not files:
+        if one.sequence != wanted or any(item.source == one.folder for item in left_out):
+            continue  # another one, or a folder that may not be read
+        slices = dicom_files(one.folder)
+        if not slices:
             left_out.append(LeftOut(one.folder, f"Subject {one.subject} has no DICOM files in {one.folder}."))
             continue
         name = name_of(one.subject, one.sequence)
-        load = partial(_load_series, name, one, tuple(files), form)
+        load = partial(_load_series, name, one, tuple(slices), form)
         items.append(Item(file_of(name, form), one.folder, one.ground, load))
-    left_out += [
-        LeftOut(folder, f"{folder} holds masks, but there is no folder DICOM_anon with their images beside it.")
-        for folder, _ in walk(source)
-        if folder.name.lower() == "ground" and child(folder.parent, "DICOM_anon") is None
-    ]
-    classes = classes_of(is_ct=wanted == "ct")
-    return Plan(tuple(items), tuple(left_out), tuple(notices), classes, (f"--group-pattern '{GROUP_PATTERN}'",))
+    is_ct = wanted == "ct"
+    classes, meaning = classes_of(is_ct=is_ct), meaning_of(is_ct=is_ct)
+    return Plan(
+        tuple(items), tuple(left_out), tuple(notices), classes, meaning, (f"--group-pattern '{GROUP_PATTERN}'",)
+    )
 
 
 def _load_series(name: str, one: _Series, files: Sequence[Path], form: Form) -> Loaded:
     series = read_series(list(files))
-    grounds = sorted(_pngs(one.ground), key=natural)
-    masks, notices = masks_of_slices(series.files, grounds, series.picture, one.sequence == "ct")
+    masks, notices = masks_of_slices(series.files, _pngs(one.ground), series.picture, one.sequence == "ct")
     missing = sum(mask is None for mask in masks)
     if form == "stacks" and 0 < missing < len(masks):
         notices.append(
@@ -162,4 +175,4 @@ def _load_series(name: str, one: _Series, files: Sequence[Path], form: Form) -> 
 
 
 def _pngs(folder: Path | None) -> list[Path]:
-    return [] if folder is None else [path for path in visible(folder) if path.suffix.lower() == ".png"]
+    return [] if folder is None else [path for path in files(folder) if path.suffix.lower() == ".png"]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.data.classes import ClassEntry, Classes, default_colour
-from napari_attnseg.data.convention import values_text
+from napari_attnseg.data.convention import MaskConvention, values_text
 from napari_attnseg.data.importers.item import Picture
 from napari_attnseg.data.importers.listing import natural
 from napari_attnseg.data.importers.nifti import read_nifti_mask
-from napari_attnseg.data.importers.pictures import read_values, require_size_of
+from napari_attnseg.data.importers.pictures import read_together, require_size_of
 from napari_attnseg.data.mask_values import distinct
 from napari_attnseg.data.report import names_text
 from napari_attnseg.errors import DataError
@@ -52,16 +52,17 @@ def masks_of_slices(
     Raises
     ------
     DataError
-        A PNG is damaged, of another size than its slice, or holds a grey without a meaning.
+        A PNG is damaged, of another size than its slice, or holds a grey without a meaning, or palettes differ.
     """
     found, notices = _pair(slices, grounds)
+    read = read_together(found.values())
     masks: list[Array | None] = []
     for z, path in enumerate(slices):
         ground = found.get(path)
         if ground is None:
             masks.append(None)
             continue
-        values = read_values(ground)
+        values = read[ground]
         require_size_of(ground, values, path, Picture(picture.pixels[z], "YX"))
         masks.append(np.where(values[0], LIVER, 0).astype(np.uint8) if is_ct else _organs(values[0], ground))
     return masks, notices
@@ -95,6 +96,12 @@ def classes_of(*, is_ct: bool) -> Classes:
     return Classes(
         tuple(ClassEntry(number, NAMES[number], default_colour(number), values[number]) for number in values)
     )
+
+
+def meaning_of(*, is_ct: bool) -> MaskConvention:
+    """Return what the values of masks that are written mean."""
+    classes = classes_of(is_ct=is_ct)
+    return MaskConvention("binary" if is_ct else "classes", classes.values, classes.names)
 
 
 def _pair(slices: Sequence[Path], grounds: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:

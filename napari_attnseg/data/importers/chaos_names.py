@@ -27,7 +27,7 @@ def subjects_of(images: Sequence[Path], root: Path) -> list[str]:
     """Say of whom each NIfTI image is.
 
     A subject is the last number of a name, neither a sequence (T1, T2SPIR, ...) nor nnU-Net's channel (_0000). Where
-    that is missing from some name or the same in two, the whole names are subjects, then the paths below `root`; of one
+    that is missing from some name or the same in two, the whole names are subjects, then the paths below `root`. Of one
     subject's images that differ in the sequence, each has it behind the subject: `10_t1` and `10_t2spir`.
     """
     has_channels = any(stem(path).endswith("_0000") for path in images)
@@ -37,14 +37,14 @@ def subjects_of(images: Sequence[Path], root: Path) -> list[str]:
         return subject_text(found[-1]) if found else ""
 
     def number_and_sequence(path: Path) -> str:
-        found = [re.sub("[-_ ]", "", part.lower()) for part in _SEQUENCE.findall(stem(path))]
-        return "_".join([number(path), *found]) if number(path) else ""
+        return _with_sequence(number(path), stem(path)) if number(path) else ""
 
     def whole_name(path: Path) -> str:
-        return subject_text(stem(path))
+        return _with_sequence(_without_sequence(stem(path)), stem(path))
 
     def whole_path(path: Path) -> str:
-        return subject_text((path.relative_to(root).parent / stem(path)).as_posix())
+        text = (path.relative_to(root).parent / stem(path)).as_posix()
+        return _with_sequence(_without_sequence(text), text)
 
     ways: tuple[Callable[[Path], str], ...] = (number, number_and_sequence, whole_name)
     for way in ways:
@@ -52,6 +52,17 @@ def subjects_of(images: Sequence[Path], root: Path) -> list[str]:
         if all(subjects) and len({subject.casefold() for subject in subjects}) == len(subjects):
             return subjects
     return [whole_path(path) for path in images]
+
+
+def _without_sequence(text: str) -> str:
+    """Return the words of a name, or of a path, that are no sequence; '' if all are."""
+    return subject_text(re.sub("/+", "/", _SEQUENCE.sub("", text)).strip("-_ /"))
+
+
+def _with_sequence(subject: str, text: str) -> str:
+    """Write the sequences of a name behind the subject, or alone."""
+    found = [re.sub("[-_ ]", "", part.lower()) for part in _SEQUENCE.findall(text)]
+    return "_".join([subject, *found] if subject else found)
 
 
 def name_of(subject: str, sequence: Modality) -> str:

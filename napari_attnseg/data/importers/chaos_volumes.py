@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from napari_attnseg.data.importers.chaos_ground import LIVER, classes_of, labels_of_volume
+from napari_attnseg.data.importers.chaos_ground import LIVER, classes_of, labels_of_volume, meaning_of
 from napari_attnseg.data.importers.chaos_names import GROUP_PATTERN, Modality, file_of, name_of, subjects_of
 from napari_attnseg.data.importers.item import Form, Item, LeftOut, Loaded, Plan, sliced
 from napari_attnseg.data.importers.naming import Matching, Tree, guess
@@ -22,6 +22,7 @@ def find_volumes(
     form: Form,
     sequence: Modality | None,
     volume: int | None,
+    names: Mapping[str, str],
     on_event: EventHandler,
     should_stop: Callable[[], bool],
 ) -> Plan:
@@ -40,7 +41,8 @@ def find_volumes(
     items = []
     subjects = subjects_of([image for image, _ in matching.pairs], tree.root)
     for (image, mask), subject in zip(matching.pairs, subjects, strict=True):
-        name = name_of(subject, sequence or "t2spir")
+        kept = names.get(image.relative_to(tree.root).as_posix(), "")
+        name = kept.removesuffix("_stack") or name_of(subject, sequence or "t2spir")
         load = partial(_load, name, image, mask, form, sequence == "ct", volume)
         items.append(Item(file_of(name, form), image, mask, load))
     left_out = [LeftOut(path, f"{path.name} is a mask without its image.") for path in matching.unpaired]
@@ -48,8 +50,10 @@ def find_volumes(
     if sequence is not None:
         notices.append(f"NIfTI files do not say their sequence; all of them are imported as {sequence}.")
     advice = (f"--group-pattern '{GROUP_PATTERN}'",)
-    left_out = [*tree.twins, *matching.unclear, *left_out]
-    return Plan(tuple(items), tuple(left_out), tuple(notices), classes_of(is_ct=sequence == "ct"), advice)
+    left_out = [*tree.unreadable, *tree.twins, *matching.unclear, *left_out]
+    is_ct = sequence == "ct"
+    classes, meaning = classes_of(is_ct=is_ct), meaning_of(is_ct=is_ct)
+    return Plan(tuple(items), tuple(left_out), tuple(notices), classes, meaning, advice)
 
 
 def _require_sequence(

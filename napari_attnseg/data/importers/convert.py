@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from napari_attnseg.data.atomic import write_text
-from napari_attnseg.data.classes import FILE_NAME, write_classes
+from napari_attnseg.data.classes import FILE_NAME, Classes, make_classes, read_classes, write_classes
 from napari_attnseg.data.decode import reason_of
-from napari_attnseg.data.importers.destination import REPORT, Job, claim, make_folder
+from napari_attnseg.data.importers.destination import REPORT, Job, claim, make_folder, settle
 from napari_attnseg.data.importers.item import Item, Output, Plan
-from napari_attnseg.data.importers.listing import TIFFS
-from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, mask_path
+from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, find_pairs, mask_path, stem_of
 from napari_attnseg.data.write import write_image
 from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Progress, ignore_event
@@ -84,13 +83,14 @@ def convert(
 
     Raises
     ------
+    DataError
+        Masks that are there would get another meaning, or its classes.json is damaged; nothing has been written.
     SaveError
         The destination cannot be written, or has no room left.
     """
-    claim(destination, job)
-    if plan.classes is not None and (overwrite or not (destination / FILE_NAME).exists()):
-        write_classes(destination / FILE_NAME, plan.classes)
-    rows = [Row("left out", "", _relative(item.source, job), "", item.reason) for item in plan.left_out]
+    changes_meaning = claim(destination, job, plan, overwrite=overwrite)
+    _update_classes(destination / FILE_NAME, plan.classes, anew=overwrite, is_stale=changes_meaning)
+    rows = [Row("left out", "", job.relative(item.source), "", item.reason) for item in plan.left_out]
     taken: dict[str, Item] = {}
     stopped = False
     try:
@@ -101,16 +101,42 @@ def convert(
             for row in _convert(item, destination, job, taken, overwrite, should_stop):
                 rows.append(row)
         stopped = stopped or should_stop()
+        if changes_meaning and not stopped:
+            rows += _of_old_meaning(destination, rows)
+            settle(destination)
     finally:
         _write_report(destination / REPORT, rows)
     return Outcome(tuple(rows), stopped)
+
+
+def _update_classes(path: Path, classes: Classes | None, *, anew: bool, is_stale: bool) -> None:
+    """Write classes.json, or add new classes to what the user may have changed there."""
+    if classes is None:
+        if is_stale:
+            path.unlink(missing_ok=True)
+        return
+    there = read_classes(path) if path.exists() and not anew else None
+    if there is None:
+        write_classes(path, classes)
+    elif len(there) < len(classes):
+        write_classes(path, make_classes([*there.entries, *classes.entries[len(there) :]], path))
+
+
+def _of_old_meaning(destination: Path, rows: list[Row]) -> Iterator[Row]:
+    """Yield a row for each pair that was not converted with the others."""
+    new = {row.file for row in rows if row.result == "converted"}
+    note = "Its source was not converted again, so that its mask still means what it did before; remove it."
+    for pair in find_pairs(destination).annotated:
+        file = pair.image.relative_to(destination).as_posix()
+        if file not in new:
+            yield Row("there already", file, "", "", note)
 
 
 def _convert(
     item: Item, destination: Path, job: Job, taken: dict[str, Item], overwrite: bool, should_stop: Callable[[], bool]
 ) -> Iterator[Row]:
     """Write the files of an item and yield a row for each."""
-    image, mask = _relative(item.source, job), _relative(item.mask, job) if item.mask else ""
+    image, mask = job.relative(item.source), job.relative(item.mask) if item.mask else ""
     try:
         _require_own_name(item, taken, job)
         if item.is_one_file and not overwrite and _is_there(destination / item.name, item.mask is not None):
@@ -130,6 +156,9 @@ def _convert(
         if should_stop():
             return
         path = destination / output.file
+        if (first := taken.setdefault(_key(output.file), item)) is not item:
+            yield Row("left out", "", image, mask, _of_one_name(first, item, output.file, job))
+            continue
         if not overwrite and _is_there(path, output.mask is not None):
             yield Row("there already", output.file, image, mask, note)
             continue
@@ -153,21 +182,26 @@ def _write(output: Output, path: Path) -> None:
 
 
 def _require_own_name(item: Item, taken: dict[str, Item], job: Job) -> None:
-    """Refuse a name that another item has, or that would not be read as an image's."""
-    stem = next((item.name[: -len(end)] for end in TIFFS if item.name.endswith(end)), item.name)
-    first = taken.setdefault(stem.casefold(), item)
+    """Refuse a name that another item has, in whichever folder, or that would not be read as an image's."""
+    first = taken.setdefault(_key(item.name), item)
     if first is not item:
-        raise DataError(
-            f"{_relative(first.source, job)} and {_relative(item.source, job)} would both become {item.name}; the "
-            "second was left out. Rename one of them."
-        )
-    wrong = next((end for end in ("_MASK", *OUTPUT_SUFFIXES) if stem.casefold().endswith(end.casefold())), None)
+        raise DataError(_of_one_name(first, item, item.name, job))
+    stem = _key(item.name)
+    wrong = next((end for end in ("_MASK", *OUTPUT_SUFFIXES) if stem.endswith(end.casefold())), None)
     if wrong:
         raise DataError(f"{item.source.name} ends in {wrong}, which names no image here; rename it.")
 
 
-def _relative(path: Path, job: Job) -> str:
-    return path.relative_to(job.source).as_posix() if path.is_relative_to(job.source) else str(path)
+def _key(file: str) -> str:
+    """Return what tells images apart: their predictions may go into one folder, whichever theirs are."""
+    return stem_of(Path(file)).casefold()
+
+
+def _of_one_name(first: Item, second: Item, file: str, job: Job) -> str:
+    return (
+        f"{job.relative(first.source)} and {job.relative(second.source)} would both become {Path(file).name}; the "
+        "second was left out. Rename one of them."
+    )
 
 
 def _write_report(path: Path, rows: list[Row]) -> None:

@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from napari_attnseg.data.atomic import write_json
+from napari_attnseg.data.classes import FILE_NAME, read_classes
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.importers.item import Plan
 from napari_attnseg.data.importers.listing import visible
+from napari_attnseg.data.importers.meaning import Before, contradiction, joined
+from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.errors import DataError, SaveError
 
 MARK = "import.json"
-"""Says in the destination which import it is of."""
+"""Says in the destination which import it is of, what its files are called and what its masks mean."""
 REPORT = "import-report.csv"
 
 
@@ -27,8 +32,12 @@ class Job:
     """The options of the layout; what JSON can hold."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the mark holds."""
+        """Return what the mark says of it."""
         return {"layout": self.layout, "source": str(self.source.resolve()), "options": dict(self.options)}
+
+    def relative(self, path: Path) -> str:
+        """Name a file of the source for a report: relative to the source."""
+        return path.relative_to(self.source).as_posix() if path.is_relative_to(self.source) else str(path)
 
 
 def require_free(destination: Path, job: Job) -> None:
@@ -59,25 +68,83 @@ def require_free(destination: Path, job: Job) -> None:
             f"The destination {destination} already holds other files ({content[0]}); choose an empty folder, or one "
             "that does not exist yet."
         )
-    if earlier != job.to_json():
-        differs = next((name for name, value in job.to_json().items() if earlier.get(name) != value), "options")
+    differs = next((name for name, value in job.to_json().items() if earlier.get(name) != value), None)
+    if differs is not None:
         raise DataError(
             f"The destination {destination} holds another import ({_text(earlier, differs)}); choose another folder, "
             "or repeat that import to go on with it."
         )
 
 
-def claim(destination: Path, job: Job) -> None:
-    """Make the folder, if need be, and mark it as this import's.
+def before_in(destination: Path) -> Before:
+    """Say what an earlier run of the import left.
+
+    Raises
+    ------
+    DataError
+        Its classes.json or its mark is damaged, or a folder may not be read.
+    """
+    if not destination.is_dir():
+        return Before()
+    mark = _earlier(destination / MARK) or {}
+    classes = destination / FILE_NAME
+    names = mark.get("names")
+    return Before(
+        MaskConvention.from_dict(mark["masks"]) if "masks" in mark else None,
+        read_classes(classes) if classes.exists() else None,
+        bool(find_pairs(destination).annotated),
+        {str(source): str(name) for source, name in names.items()} if isinstance(names, dict) else {},
+    )
+
+
+def claim(destination: Path, job: Job, plan: Plan, *, overwrite: bool = False) -> bool:
+    """Make the folder, if need be, mark it as this import's, and note names and what the masks mean.
+
+    Returns
+    -------
+    bool
+        Whether masks that are there get another meaning, which `overwrite` allows. Call `settle` when none has the old
+        one any more.
+
+    Raises
+    ------
+    DataError
+        They would get another meaning, or did in an import that was stopped.
+    SaveError
+        It cannot be written.
+    """
+    mark = _earlier(destination / MARK) or {}
+    before = before_in(destination)
+    problem = contradiction(before, plan.meaning, destination)
+    if mark.get("unsettled"):
+        problem = (
+            f"The import to {destination} was stopped while it gave its masks another meaning, so that some have the "
+            "old one; repeat it with --overwrite."
+        )
+    if problem and not overwrite:
+        raise DataError(problem)
+    is_continued = before.has_masks and not problem
+    meaning = joined(before.meaning, plan.meaning) if is_continued else plan.meaning
+    names = {job.relative(item.source): item.stem for item in plan.items}
+    content = job.to_json() | {"names": {**before.names, **names}}
+    content |= {"masks": meaning.to_dict()} if meaning is not None else {}
+    content |= {"unsettled": True} if problem else {}
+    make_folder(destination)
+    if content != mark:
+        write_json(destination / MARK, content)
+    return bool(problem)
+
+
+def settle(destination: Path) -> None:
+    """Note that all masks have one meaning again.
 
     Raises
     ------
     SaveError
         It cannot be written.
     """
-    make_folder(destination)
-    if _earlier(destination / MARK) is None:
-        write_json(destination / MARK, job.to_json())
+    mark = _earlier(destination / MARK) or {}
+    write_json(destination / MARK, {name: value for name, value in mark.items() if name != "unsettled"})
 
 
 def make_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_attnseg.data.importers.item import Item, LeftOut, Loaded, Output, Plan
-from napari_attnseg.data.importers.listing import PICTURES, child, natural, require_folder, visible, wrong_layout
+from napari_attnseg.data.importers.listing import PICTURES, child, files, folders, require_folder, wrong_layout
 from napari_attnseg.data.importers.pictures import read_picture, read_values, require_size_of
 from napari_attnseg.errors import DataError
 from napari_attnseg.wording import counted
@@ -39,27 +39,28 @@ def find(source: Path, *, masks: Masks = "binary") -> Plan:
     """
     require_folder(source)
     root = child(source, "stage1_train") or source
-    folders = [path for path in sorted(visible(root), key=natural) if path.is_dir()]
-    folders = [path for path in folders if child(path, "images") or child(path, "masks")]
-    if not folders:
-        raise wrong_layout(source, "a folder for each image with images/<id>.png and masks/*.png in it")
-    items, left_out = [], []
-    for folder in folders:
-        images = _pictures(child(folder, "images"))
-        nuclei = _pictures(child(folder, "masks"))
+    items: list[Item] = []
+    left_out: list[LeftOut] = []
+    unreadable: list[LeftOut] = []
+    for folder in folders(root, unreadable):
+        known = len(unreadable)
+        places = [child(folder, name, unreadable) for name in ("images", "masks")]
+        images, nuclei = (_pictures(place, unreadable) for place in places)
+        if not any(places) or len(unreadable) > known:
+            continue  # another folder, or one that may not be read
         if len(images) != 1:
             left_out.append(LeftOut(folder, _not_one(folder, images, nuclei)))
             continue
         load = partial(_load, folder.name, images[0], tuple(nuclei), masks)
         items.append(Item(f"{folder.name}.tiff", images[0], nuclei[0].parent if nuclei else None, load))
+    if not items and not left_out:
+        raise wrong_layout(source, "a folder for each image with images/<id>.png and masks/*.png in it", unreadable)
     advice = ("--mask-values instances",) if masks == "instances" else ()
-    return Plan(tuple(items), tuple(left_out), advice=advice)
+    return Plan(tuple(items), (*unreadable, *left_out), advice=advice)
 
 
-def _pictures(folder: Path | None) -> list[Path]:
-    if folder is None:
-        return []
-    return sorted((path for path in visible(folder) if path.suffix.lower() in PICTURES), key=natural)
+def _pictures(folder: Path | None, unreadable: list[LeftOut]) -> list[Path]:
+    return [] if folder is None else [path for path in files(folder, unreadable) if path.suffix.lower() in PICTURES]
 
 
 def _not_one(folder: Path, images: list[Path], nuclei: list[Path]) -> str:

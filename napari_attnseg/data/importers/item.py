@@ -12,7 +12,9 @@ import numpy as np
 
 from napari_attnseg.data.axes import channels_of, stack_of
 from napari_attnseg.data.classes import Classes
+from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.data.spacing import Spacing
 
 Array = np.ndarray[Any, Any]
@@ -95,6 +97,16 @@ class Item:
         """Whether it becomes exactly one pair, of the name `name`."""
         return self.name.endswith((".tif", ".tiff"))
 
+    @property
+    def stem(self) -> str:
+        """`name` without its extension."""
+        return self.name[: len(self.name) - len(self.own_name)] + stem_of(Path(self.own_name))
+
+    @property
+    def own_name(self) -> str:
+        """`name` without its folders."""
+        return self.name.rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -115,6 +127,8 @@ class Plan:
     """How the folder was understood, a sentence each."""
     classes: Classes | None = None
     """What goes to classes.json."""
+    meaning: MaskConvention | None = None
+    """What the values of the source's masks mean; None if nothing else can come of them when it is imported again."""
     advice: tuple[str, ...] = ()
     """Options that a training on the destination should have, a line each."""
 

@@ -16,10 +16,10 @@ from napari_attnseg.data.importers.listing import (
     TIFFS,
     child,
     extension,
-    natural,
+    files,
+    folders,
     require_folder,
     stem,
-    visible,
     wrong_layout,
 )
 from napari_attnseg.data.importers.pictures import read_picture, read_values, require_size_of
@@ -40,14 +40,15 @@ def find(source: Path) -> Plan:
         The folder is missing, empty, or laid out in another way.
     """
     require_folder(source)
-    patients = _patients(_root(source))
+    left_out: list[LeftOut] = []
+    patients = _patients(_root(source), left_out)
     if not patients:
-        raise wrong_layout(source, "a folder for each patient with <patient>_<n>.tif and <patient>_<n>_mask.tif in it")
-    items, left_out = [], []
-    for patient in patients:
-        files = _tiffs(patient)
-        masks = {stem(path).lower()[: -len(_MASK)]: path for path in files if stem(path).lower().endswith(_MASK)}
-        images = [path for path in files if path not in masks.values()]
+        wanted = "a folder for each patient with <patient>_<n>.tif and <patient>_<n>_mask.tif in it"
+        raise wrong_layout(source, wanted, left_out)
+    items = []
+    for tiffs in patients:
+        masks = {stem(path).lower()[: -len(_MASK)]: path for path in tiffs if stem(path).lower().endswith(_MASK)}
+        images = [path for path in tiffs if path not in masks.values()]
         for image in images:
             mask = masks.pop(stem(image).lower(), None)
             items.append(Item(image.name, image, mask, partial(_load, image, mask)))
@@ -67,13 +68,14 @@ def _root(source: Path) -> Path:
     return source
 
 
-def _patients(root: Path) -> list[Path]:
-    folders = [root, *sorted((path for path in visible(root) if path.is_dir()), key=natural)]
-    return [folder for folder in folders if any(_belongs(path, folder) for path in _tiffs(folder))]
+def _patients(root: Path, unreadable: list[LeftOut]) -> list[list[Path]]:
+    """Return the TIFF files of each patient."""
+    tiffs = {folder: _tiffs(folder, unreadable) for folder in (root, *folders(root, unreadable))}
+    return [found for folder, found in tiffs.items() if any(_belongs(path, folder) for path in found)]
 
 
-def _tiffs(folder: Path) -> list[Path]:
-    return sorted((path for path in visible(folder) if path.is_file() and extension(path) in TIFFS), key=natural)
+def _tiffs(folder: Path, unreadable: list[LeftOut]) -> list[Path]:
+    return [path for path in files(folder, unreadable) if extension(path) in TIFFS]
 
 
 def _belongs(path: Path, patient: Path) -> bool:

@@ -60,12 +60,14 @@ class Tree:
     by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     twins: list[LeftOut] = field(default_factory=list)
     """Files whose names differ from another's in nothing but upper and lower case."""
+    unreadable: list[LeftOut] = field(default_factory=list)
+    """Folders that may not be read."""
 
     @classmethod
     def of(cls, root: Path, extensions: Iterable[str] = READABLE) -> Tree:
         """List the files of these extensions."""
         tree, wanted = cls(root), set(extensions)
-        for _, files in walk(root):
+        for _, files in walk(root, tree.unreadable):
             for path in files:
                 if extension(path) in wanted:
                     tree._add(path)

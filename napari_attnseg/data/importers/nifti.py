@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_attnseg.data.decode import reason_of
 from napari_attnseg.data.importers.item import Picture
+from napari_attnseg.data.importers.listing import unreadable_text
 from napari_attnseg.data.importers.nifti_orientation import affine_of_mask, turn_of
 from napari_attnseg.data.importers.packages import require_nibabel
 from napari_attnseg.data.importers.pictures import unsigned
@@ -111,6 +112,8 @@ def _read(path: Path, volume: int | None, *, decode: bool = True) -> _Volume:
             spacing = tuple(float(zoom) for zoom in header.get_zooms()[:3])
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError(unreadable_text(path, error)) from error
     except MemoryError as error:
         raise DataError(f"{path.name} does not fit into memory; close other programs or cut the volume.") from error
     except Exception as error:  # nibabel and gzip raise whatever a damaged file provokes

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from napari_attnseg.data.decode import reason_of
 from napari_attnseg.data.importers.item import Picture
 from napari_attnseg.data.importers.listing import TIFFS, extension
-from napari_attnseg.data.mask_values import read_labels, require_shape
+from napari_attnseg.data.importers.opening import opened_picture, pixels_of
+from napari_attnseg.data.importers.palettes import Palette, are_greys
+from napari_attnseg.data.mask_values import distinct, read_labels, require_shape
 from napari_attnseg.data.tiff import read_image
 from napari_attnseg.errors import DataError
 
@@ -22,17 +22,6 @@ Array = np.ndarray[Any, Any]
 
 _JPEG = (".jpg", ".jpeg")
 _COLOURED = {"P": "RGB", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "La": "LA"}
-_ORIENTATION = 0x0112
-# by EXIF's orientation: whether rows and columns change places, and which axes are flipped then
-_UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
-    2: (False, (1,)),
-    3: (False, (0, 1)),
-    4: (False, (0,)),
-    5: (True, ()),
-    6: (True, (1,)),
-    7: (True, (0, 1)),
-    8: (True, (0,)),
-}
 
 
 def read_picture(path: Path) -> Picture:
@@ -48,27 +37,33 @@ def read_picture(path: Path) -> Picture:
     """
     if extension(path) in TIFFS:
         return _read_tiff(path)
-    with _opened(path) as image:
-        if _has_16_bit_colour(path):
-            pixels = _decoded_png(path)
-        else:
-            mode = _COLOURED.get(image.mode)
-            pixels = np.asarray(image.convert(mode) if mode else image)
-        pixels = _upright(pixels, image)
-    pixels = _without_alpha(pixels)
+    with opened_picture(path) as image:
+        pixels = pixels_of(path, image, _COLOURED.get(image.mode))
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     return Picture(_of_plain_type(pixels), "YXS" if pixels.ndim == 3 else "YX")
 
 
+@dataclass(frozen=True)
+class StoredMask:
+    """A mask as its file holds it."""
+
+    numbers: Array
+    """Unsigned (plane, y, x)."""
+    palette: Palette | None = None
+
+    def values(self, by_greys: bool) -> Array:
+        """Return the numbers, or the greys that a palette shows for them."""
+        return self.palette.greys(self.numbers) if self.palette is not None and by_greys else self.numbers
+
+
 def read_values(path: Path, threshold: float | None = None) -> Array:
-    """Read the values of a mask.
+    """Read the values of a mask that stands alone.
 
     Parameters
     ----------
     path
-        A PNG, BMP or TIFF of one channel, of equal channels, or with a palette, whose indices are the values; turned
-        as its EXIF orientation says, if it has one.
+        See `read_stored`. Of a palette of greys the greys are the values, else the numbers of its colours.
     threshold
         Read as grey instead, with 1 where the grey is above it; the only way to read a JPEG.
 
@@ -80,20 +75,52 @@ def read_values(path: Path, threshold: float | None = None) -> Array:
     Raises
     ------
     DataError
-        The file is damaged, a JPEG without a threshold, coloured, or holds other numbers than whole ones from 0 up.
+        See `read_stored`; a JPEG is refused without a threshold only.
     """
     if threshold is not None:
         return np.asarray(_grey(read_picture(path)) > threshold).astype(np.uint8)
+    return read_together([path])[path]
+
+
+def read_together(paths: Iterable[Path]) -> dict[Path, Array]:
+    """Read the values of masks that mean the same by them; see `read_values`.
+
+    Raises
+    ------
+    DataError
+        See `read_stored` and `are_greys`.
+    """
+    stored = {path: read_stored(path) for path in paths}
+    by_greys = are_greys({path: mask.palette for path, mask in stored.items() if mask.palette is not None})
+    return {path: mask.values(by_greys) for path, mask in stored.items()}
+
+
+def read_stored(path: Path) -> StoredMask:
+    """Read a mask as it is stored.
+
+    Parameters
+    ----------
+    path
+        A PNG, BMP or TIFF of one channel, of equal channels, or with a palette; turned as its EXIF orientation says, if
+        it has one.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, a JPEG, coloured, or holds other numbers than whole ones from 0 up.
+    """
     if extension(path) in TIFFS:
-        return read_labels(path)[0]
+        labels, info = read_labels(path)
+        stored = info.colormap if info.palette else None
+        return StoredMask(labels, None if stored is None else _palette((stored >> 8).T, labels))
     if extension(path) in _JPEG:
         raise DataError(
             f"The mask {path.name} is a JPEG, whose compression changes values along every edge; save the mask as "
             f"PNG or TIFF, or say with --threshold above which grey a pixel is foreground ({path})."
         )
-    with _opened(path) as image:
-        pixels = _upright(_decoded_png(path) if _has_16_bit_colour(path) else np.asarray(image), image)
-    pixels = _without_alpha(pixels)
+    with opened_picture(path) as image:
+        colours = image.getpalette("RGB") if image.mode in ("P", "PA") else None
+        pixels = pixels_of(path, image)
     if pixels.ndim == 3:
         if not (pixels == pixels[..., :1]).all():
             raise DataError(
@@ -101,7 +128,18 @@ def read_values(path: Path, threshold: float | None = None) -> Array:
                 f"as one channel of class numbers, or with a palette ({path})."
             )
         pixels = pixels[..., 0]
-    return unsigned(pixels, path)[None]
+    numbers = unsigned(pixels, path)[None]
+    return StoredMask(numbers, _palette(np.array(colours), numbers) if colours else None)
+
+
+def _palette(colours: Array, numbers: Array) -> Palette:
+    return Palette(_colours(np.asarray(colours, np.uint8).tobytes()), tuple(distinct(numbers).tolist()))
+
+
+@lru_cache(maxsize=8)
+def _colours(stored: bytes) -> tuple[tuple[int, ...], ...]:
+    """Return red, green and blue of each colour, once for the many masks of one palette."""
+    return tuple(tuple(stored[start : start + 3]) for start in range(0, len(stored), 3))
 
 
 def unsigned(values: Array, path: Path) -> Array:
@@ -140,59 +178,6 @@ def require_size_of(mask: Path, values: Array, image: Path, picture: Picture) ->
         It has not; both sizes are named.
     """
     require_shape(mask, values.shape, picture.info(image))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open and decode an image; whatever is wrong with it becomes one sentence, inside the block too."""
-    try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path.name} is empty (0 bytes); copy or export it again, or delete it ({path}).")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, and of what is unusual in a header
-            with Image.open(path) as image:
-                image.load()
-                yield image
-    except DataError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path.name} is too large to be read at once; save it as a TIFF ({path}).") from error
-    except MemoryError as error:
-        raise DataError(f"{path.name} does not fit into memory; close other programs or cut the image.") from error
-    except Exception as error:  # Pillow raises whatever a damaged file provokes
-        raise DataError(
-            f"{path.name} cannot be read; it is damaged, cut short or no such image ({reason_of(error)}). Copy or "
-            f"export it again ({path})."
-        ) from error
-
-
-def _has_16_bit_colour(path: Path) -> bool:
-    """Whether it is a PNG of 16-bit colours, of which Pillow would keep 8 bits."""
-    with path.open("rb") as file:
-        start = file.read(26)
-    return start[:4] == b"\x89PNG" and len(start) == 26 and start[24] == 16 and start[25] in (2, 4, 6)
-
-
-def _decoded_png(path: Path) -> Array:
-    import imagecodecs
-
-    return np.asarray(imagecodecs.png_decode(path.read_bytes()))
-
-
-def _upright(pixels: Array, image: Image.Image) -> Array:
-    """Turn pixels, rows and columns first, as the EXIF orientation of their image says."""
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # Pillow raises whatever damaged EXIF provokes, but the pixels are whole
-        orientation = 1
-    transposed, flipped = _UPRIGHT.get(orientation, (False, ()))
-    return np.flip(pixels.swapaxes(0, 1) if transposed else pixels, flipped)
-
-
-def _without_alpha(pixels: Array) -> Array:
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        pixels = pixels[..., :-1]
-    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
 
 
 def _of_plain_type(pixels: Array) -> Array:
