@@ -137,6 +137,7 @@ def _predict(
     from napari_attnseg.prediction.to_files import predict_to_files
 
     predictor = Predictor(model, settings)
+    predictor.compute.half.tell = lambda text: on_event(Notice(text))
     outputs = asked_for(options, predictor.data.mask_suffix)
     on_event(Started(f"Predict {counted(len(outputs), 'image')} with {options.model}", predictor.compute.description))
     if settings.attention and not predictor.has_attention:

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from napari_attnseg.models.device import Compute, choose_compute
+from napari_attnseg.models.device import Compute, choose_compute, gpu_failure
 from napari_attnseg.models.unet import build_model
 from napari_attnseg.settings import DeviceName, ModelSettings, TrainingSettings
 from napari_attnseg.wording import counted
@@ -78,6 +78,8 @@ def patches_per_second(compute: Compute) -> float:
 def _why_cpu(asked: DeviceName) -> str:
     if asked == "cpu":
         return "as asked for"
+    if failure := gpu_failure():
+        return f"because {failure}"
     if torch.version.cuda is None and torch.version.hip is None:
         return "because this PyTorch was installed without support for GPUs"
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):

@@ -6,6 +6,7 @@ A network sees nothing beyond its tile, so what it says near a tile's border is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,13 +163,25 @@ def forward(
 
 
 def _probabilities(model: UNet, images: Tensor, compute: Compute, with_attention: bool) -> Tensor:
-    with compute.autocast():
-        logits, maps = model.forward_with_attention(images)
+    logits, maps = _said(model, images, compute)
     logits = logits.float()
     probability = torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
     if with_attention:
         probability = torch.cat((probability, *(_at_image_size(one, logits.shape[-2:]) for one in maps)), dim=1)
     return probability
+
+
+def _said(model: UNet, images: Tensor, compute: Compute) -> tuple[Tensor, list[Tensor]]:
+    """Return logits and gates' maps; in float32, then and from then on, where 16 bits give what is no number."""
+    with nullcontext() if compute.half.fails else compute.autocast():
+        logits, maps = model.forward_with_attention(images)
+    if not compute.is_doubtful or bool(torch.isfinite(logits).all()):
+        return logits, maps
+    del logits, maps  # before the others take as much memory
+    logits, maps = model.forward_with_attention(images)
+    if bool(torch.isfinite(logits).all()):  # else it is the network, not the GPU
+        compute.give_up_half()
+    return logits, maps
 
 
 def _at_image_size(attention: Tensor, size: torch.Size) -> Tensor:

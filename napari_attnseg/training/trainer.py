@@ -88,6 +88,7 @@ class Trainer:
             What was asked for cannot be done; what is in the run folder stays usable.
         """
         self.compute = self.group.described(choose_compute(self.settings.device, self.settings.precision))
+        self.compute.half.tell = lambda text: self._report(Notice(text))
         self._report(started_of(self.plan, self.folder, self.compute))
         for notice in self.plan.notices:
             self._report(Notice(notice))

@@ -82,3 +82,34 @@ def test_labels_from_probability() -> None:
     assert to_labels(binary, 0.1).tolist() == [[1, 1, 1]]
     several = np.array([[[0.5, 0.1]], [[0.3, 0.2]], [[0.2, 0.7]]], np.float32)
     assert to_labels(several).tolist() == [[0, 2]]
+
+
+class HalfBroken(UNet):
+    """A network on a GPU whose 16-bit numbers are none, and on request those of 32 bits too."""
+
+    is_broken = False
+
+    def forward_with_attention(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        logits, maps = super().forward_with_attention(x)
+        in_half = torch.is_autocast_enabled("cpu")
+        return logits * float("nan") if in_half or self.is_broken else logits, maps
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_no_number_in_16_bits_is_predicted_in_float32(turned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    doubtful = property(lambda self: self.dtype != torch.float32 and not self.half.fails)  # here a GPU would be it
+    monkeypatch.setattr(Compute, "is_doubtful", doubtful)
+    torch.manual_seed(0)
+    net = HalfBroken(network().settings).eval()
+    plane = np.random.default_rng(0).random((1, 40, 40), np.float32)
+    compute, told = Compute(torch.device("cpu"), torch.bfloat16, "GPU"), []
+    compute.half.tell = told.append
+    net.is_broken = True
+    predict_plane(net, plane, compute, turned=turned)
+    assert not compute.half.fails, "it is the network"
+    net.is_broken = False
+    found = [predict_plane(net, plane, compute, turned=turned).probability for _ in range(2)]
+    expected = predict_plane(net, plane, CPU, turned=turned).probability
+    assert all(np.array_equal(one, expected) for one in found)
+    assert len(told) == 1
+    assert "in bfloat16, so images are predicted in float32 from now on" in told[0]
