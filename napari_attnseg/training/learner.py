@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from typing import Any, cast
@@ -62,7 +62,7 @@ class Learner:
         self.group = group
         self._shared_loss = make_loss(settings, weights, group.total) if group.is_shared else None
         self.optimiser = make_optimiser(self.model.parameters(), settings)
-        self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.needs_scaler)
+        self._new_scaler()
         self.chunks = 1
         """In how many parts a batch goes through the network; raised when the GPU's memory is too small."""
         self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
@@ -116,10 +116,7 @@ class Learner:
                 loss = loss_of(logits, part_labels, part_valid) * (len(part_images) / len(images))
                 self.scaler.scale(loss).backward()
             total += loss.detach()
-        self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
+        self._change_weights()
         if self._is_averaging:
             self._follow()
         return total
@@ -152,23 +149,51 @@ class Learner:
         free_memory(self.compute)
         return True
 
-    def settle(self, batches_of: Callable[[int], Iterable[Tensor]]) -> None:
+    def settle(self, batches_of: Callable[[int], Iterable[Tensor]], size: int) -> None:
         """Measure the statistics of batch normalisation anew for the averaged weights.
 
-        `batches_of` gives batches of images of a size in pixels. They are twice as large as in training, nearer to what
-        prediction sees, or smaller where the GPU's memory does not allow that.
+        Parameters
+        ----------
+        batches_of
+            Gives batches of images of a size in pixels, from their beginning each time that it is called. They go
+            through the network in as many parts as in training.
+        size
+            The first one that is tried; where the memory does not allow it, images are smaller, then fewer at once.
+
+        Raises
+        ------
+        MemoryError
+            The memory is not enough for anything.
         """
-        if any(isinstance(module, nn.BatchNorm2d) for module in self.averaged.modules()):
-            largest = 2 * self.settings.patch_size
-            for size in (largest, largest // 2, largest // 4):
-                try:
-                    with self.compute.autocast():
-                        update_bn(batches_of(size), self.averaged)
-                    break
-                except RuntimeError as error:
-                    if size == largest // 4 or not is_out_of_memory(error):
-                        raise
+        if any(isinstance(module, nn.BatchNorm2d) for module in self.averaged.modules()) and not any(
+            self._measures(batches_of(side), parts) for side, parts in self._ways_to_settle(size)
+        ):
+            raise MemoryError
         self.averaged.eval()
+
+    def _ways_to_settle(self, size: int) -> Iterator[tuple[int, int]]:
+        """Yield sizes of images and in how many parts a batch of them is taken, what takes most memory first."""
+        parts, most = self.chunks, self.settings.batch_size
+        yield from ((size, parts), (size // 2, parts), (size // 4, parts))
+        while parts < most:
+            parts = min(2 * parts, most)
+            yield size // 4, parts
+
+    def _measures(self, batches: Iterable[Tensor], parts: int) -> bool:
+        """Measure the statistics on these batches; return whether the memory was enough for that."""
+        momenta = {one: one.momentum for one in self.averaged.modules() if isinstance(one, nn.BatchNorm2d)}
+        try:
+            with self.compute.autocast():
+                update_bn((part for batch in batches for part in batch.chunk(parts)), self.averaged)
+            return True
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        finally:
+            for module, momentum in momenta.items():
+                module.momentum = momentum  # which `update_bn` does only where it comes to its end
+        free_memory(self.compute)
+        return False
 
     def largest_weights(self) -> Tensor:
         """Return, for each parameter of the averaged network, the size of its largest value."""
@@ -193,6 +218,8 @@ class Learner:
             if state["scaler"]:  # empty where the earlier device needed none; this one begins with a new one then
                 self.scaler.load_state_dict(state["scaler"])
         except (KeyError, RuntimeError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             raise AttnSegError(f"The saved training state does not fit the model of this run ({error}).") from error
         self.chunks = int(state["chunks"])
 
@@ -202,12 +229,37 @@ class Learner:
             return self._network.no_sync()
         return nullcontext()
 
+    def _change_weights(self) -> None:
+        """Make a step of the optimiser; where memory runs out before that, the batch can be learnt again."""
+        is_first = not self.optimiser.state
+        try:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
+            self.scaler.step(self.optimiser)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                self._new_scaler(self.scaler.state_dict())  # this one has noted that the gradients are unscaled
+                if is_first:
+                    self.optimiser.state.clear()  # of which only a part may have been made
+            raise
+        self.scaler.update()
+
+    def _new_scaler(self, state: dict[str, Any] | None = None) -> None:
+        """Begin with a new scaler of the loss, from a state if there is one."""
+        self.scaler = torch.amp.GradScaler(self.compute.device.type, enabled=self.compute.needs_scaler)
+        if state:
+            self.scaler.load_state_dict(state)
+
     def _follow(self) -> None:
         """Move the average towards the weights, faster in the first steps, when they are still far from any good."""
         seen = int(self._average.n_averaged)
         decay = min(self.settings.ema, (1 + seen) / (10 + seen))
         self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)
-        self._average.update_parameters(self.model)
+        try:
+            self._average.update_parameters(self.model)
+        except RuntimeError as error:  # it catches up after the next batch; this one is learnt, and must not be twice
+            if not is_out_of_memory(error):
+                raise
 
 
 def _shared(module: nn.Module, group: Group, compute: Compute) -> DistributedDataParallel:

@@ -234,7 +234,7 @@ class Trainer:
     def _settle(self) -> None:
         """Measure the statistics of batch normalisation on the first process, and give all its network."""
         if self.group.is_first:
-            self.learner.settle(self.feed.settling_batches)
+            self.learner.settle(self.feed.settling_batches, 2 * self.feed.patch_size)  # nearer to what prediction sees
         self.learner.averaged.eval()
         self.group.follow_first(self.learner.averaged)
 
@@ -252,8 +252,8 @@ class Trainer:
             self._save_state()  # before the statistics are measured, which an uninterrupted run does not do here
             is_only = not self.folder.best.exists()
             if is_only:  # it will be used as it is; one small batch does, since whoever stops waits for it
-                few = islice(self.feed.settling_batches(self.feed.patch_size), _SETTLING_BATCHES_AT_A_STOP)
-                self.learner.settle(lambda size: few)
+                few = _SETTLING_BATCHES_AT_A_STOP
+                self.learner.settle(lambda size: islice(self.feed.settling_batches(size), few), self.feed.patch_size)
             self.learner.averaged.eval()
             self._save_models(is_best=is_only)
         return self._result("it was stopped", was_stopped=True)

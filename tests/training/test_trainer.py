@@ -20,6 +20,7 @@ from napari_attnseg.engine import evaluate, fit, predict
 from napari_attnseg.errors import AttnSegError, DataError, ModelFileError, RunFolderError, SaveError, SettingsError
 from napari_attnseg.events import CheckpointSaved, EpochEnd, Event, Notice, Progress, Started
 from napari_attnseg.models.model_file import load_card, load_model
+from napari_attnseg.models.unet import UNet
 from napari_attnseg.settings import RunSettings, make
 from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.run_folder import RunFolder
@@ -395,6 +396,50 @@ def test_gpu_memory_too_small_for_one_patch_halves_the_patches(
     given.clear()
     learn(source, tmp_path / "run", resume=True, **values | {"epochs": 3})
     assert set(given) == {(1, 32)}, "a resumed run knows what fits"
+
+
+def statistics(path: Path) -> list[torch.Tensor]:
+    return [values for name, values in weights(path).items() if name.endswith("running_var")]
+
+
+def test_an_epoch_comes_to_its_end_in_memory_for_a_single_small_patch(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch normalisation is measured on no more than was learnt from at once."""
+    out_of_memory_above(monkeypatch, 40 * 40)
+    real, seen = UNet.forward, []
+
+    def forward(self: UNet, x: torch.Tensor) -> torch.Tensor:
+        if self.training and not torch.is_grad_enabled():
+            seen.append((len(x), x.shape[-1]))
+            if x.shape[0] * x.shape[-1] ** 2 > 40 * 40:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, x)
+
+    monkeypatch.setattr(UNet, "forward", forward)
+    result, _ = learn(make_folder(3), tmp_path / "run", patch_size=64, batch_size=2)
+    assert result.epochs == 2
+    assert seen[:2] == [(1, 64), (1, 32)]
+    assert not any(torch.equal(values, torch.ones_like(values)) for values in statistics(result.folder.best))
+
+
+def test_a_model_that_is_saved_at_a_stop_has_been_measured_also_where_memory_runs_out(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = UNet.forward, []
+
+    def forward(self: UNet, x: torch.Tensor) -> torch.Tensor:
+        if self.training and not torch.is_grad_enabled():
+            seen.append((len(x), x.shape[-1]))
+            if len(seen) == 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, x)
+
+    monkeypatch.setattr(UNet, "forward", forward)
+    result, _ = learn(make_folder(), tmp_path / "run", should_stop=after(10))
+    assert result.was_stopped
+    assert seen == [(4, 32), (4, 16)]
+    assert not any(torch.equal(values, torch.ones_like(values)) for values in statistics(result.folder.best))
 
 
 def test_gpu_memory_too_small_for_anything_gets_one_sentence(
