@@ -37,7 +37,8 @@ def train_together(options: argparse.Namespace, train: Callable[[argparse.Namesp
     except AttnSegError as error:
         if group.is_first:
             _say(error)
-        group.has_spoken()
+        if not group.has_spoken() and not group.is_first:  # it waits for this one, or for another
+            _say(error)
         return 1
     group.leave()
     return code

@@ -134,18 +134,20 @@ class Group:
                 for values in module.state_dict().values():
                     dist.broadcast(values, 0)
 
-    def has_spoken(self) -> None:
+    def has_spoken(self) -> bool:
         """Note on the first process that it has said how it ended; wait for that on the others, but not for long.
 
-        torchrun ends all processes as soon as one has failed.
+        Returns whether it has. torchrun ends all processes as soon as one has failed.
         """
         if self._store is None:
-            return
+            return True
         with contextlib.suppress(Exception):  # where the store is gone, so is whoever started us
             if self.is_first:
                 self._store.set(_SAID, "yes")
             else:
                 self._store.wait([_SAID], _TIME_TO_SPEAK)
+            return True
+        return False
 
     def described(self, compute: Compute) -> Compute:
         """Return what each process computes on, with a description that says how many there are.

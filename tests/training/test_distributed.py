@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+import torch.distributed as dist
 
 from napari_attnseg.cli.train_together import train_together
 from napari_attnseg.data.patches import LoadedImage, PatchSampler
@@ -22,6 +24,7 @@ from napari_attnseg.engine import fit
 from napari_attnseg.errors import SettingsError, ShortOfMemoryError
 from napari_attnseg.jobs import STOP
 from napari_attnseg.settings import TrainingSettings
+from napari_attnseg.training import group
 from napari_attnseg.training.feed import require_shares
 from napari_attnseg.training.group import Group
 from napari_attnseg.training.launch import Launch, launch
@@ -194,4 +197,11 @@ def test_a_process_whose_memory_runs_out_says_so_itself(
 
     monkeypatch.setattr(Group, "join", lambda place: Group(rank, 2))
     assert ended_by(ShortOfMemoryError("Memory ran out.")) == "napari-attnseg: Memory ran out.\n"
+    assert ended_by(SettingsError("A setting.")) == ("napari-attnseg: A setting.\n" if rank == 0 else "")
+    # the first process never says anything, as where it waits for this one
+    monkeypatch.setattr(group, "_TIME_TO_SPEAK", timedelta(seconds=0.3))
+    store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setattr(Group, "join", lambda place: Group(rank, 2, _store=store))
+    assert ended_by(SettingsError("A setting.")) == "napari-attnseg: A setting.\n"
+    store.set(group._SAID, "yes")
     assert ended_by(SettingsError("A setting.")) == ("napari-attnseg: A setting.\n" if rank == 0 else "")
