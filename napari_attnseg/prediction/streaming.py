@@ -16,7 +16,8 @@ from napari_attnseg.data.loading import require_channels
 from napari_attnseg.data.ome_zarr import Layout
 from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.data.tiff import ImageInfo
-from napari_attnseg.errors import DataError, GapsError, SaveError
+from napari_attnseg.errors import DataError, GapsError, SaveError, SettingsError
+from napari_attnseg.models.device import choose_compute
 from napari_attnseg.prediction.claim import claimed
 from napari_attnseg.prediction.disk import require_disk
 from napari_attnseg.prediction.finishing import LargeProgress, finish
@@ -66,7 +67,8 @@ def predict_streamed(
     Raises
     ------
     DataError
-        The image does not fit the model, or was changed while it was read.
+        The image does not fit the model, or was changed while it was read; or the memory is not enough any more for
+        tiles of which some rows are finished, and these stay.
     GapsError
         It has parts that cannot be decoded; the rest was predicted and written, and the parts are 0 in the mask and
         NaN in the probability.
@@ -150,7 +152,39 @@ def _predict_rows(
         except _ImageChanged:
             remove(store.folder)
             raise
+        except TileTooLarge:
+            _require_nothing_done(predictor, path, progress)
+            raise
         return store, layouts
+
+
+def _require_nothing_done(predictor: Predictor, path: Path, progress: Progress) -> None:
+    """Keep rows that are finished from being begun anew with smaller tiles, because memory is short for the moment.
+
+    Raises
+    ------
+    DataError
+        There are some.
+    """
+    if not progress.rows_done:
+        return
+    elsewhere = " or with --device cpu," if goes_on_on_cpu(predictor) else ""
+    raise DataError(
+        f"The {predictor.compute.owner}'s memory is not enough at the moment to go on with {path.name} in tiles of "
+        f"{progress.tile_size} pixels; {progress.rows_done} of {progress.rows} rows of tiles are finished, and stay. "
+        f"Predict it again when other programs have given memory back,{elsewhere} and it goes on from there; "
+        f"--tile-size {predictor.tiling.tile_size} begins anew with smaller tiles."
+    )
+
+
+def goes_on_on_cpu(predictor: Predictor) -> bool:
+    """Whether a CPU would go on with what a GPU has begun: it has to compute with the same type of numbers."""
+    if predictor.compute.device.type == "cpu":
+        return False
+    try:
+        return choose_compute("cpu", predictor.settings.precision).dtype == predictor.compute.dtype
+    except SettingsError:  # float16, which CPUs do not compute with
+        return False
 
 
 def _store(

@@ -24,7 +24,7 @@ _WAITING = 2  # batches that may wait to be blended and written
 
 
 class TileTooLarge(Exception):
-    """The memory was not enough for one tile; the tiling has been lowered."""
+    """The memory was not enough for one tile; the tiling has been lowered, for a prediction that begins anew."""
 
 
 class TileRows:

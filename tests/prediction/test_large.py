@@ -25,13 +25,14 @@ from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.engine import predict_to
 from napari_attnseg.errors import DataError, GapsError, SaveError, SettingsError
 from napari_attnseg.events import Event, Progress
+from napari_attnseg.models.device import Compute
 from napari_attnseg.prediction.disk import free_disk, require_disk
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.from_card import layouts_of
 from napari_attnseg.prediction.origin import Origin
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.room import MEMORY_VARIABLE
-from napari_attnseg.prediction.streaming import predict_streamed
+from napari_attnseg.prediction.streaming import goes_on_on_cpu, predict_streamed
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.prediction.to_files import is_predicted_tile_by_tile, predict_to_files
 from napari_attnseg.prediction.working_store import (
@@ -410,6 +411,47 @@ def test_smaller_tiles_stay_as_they_are_when_it_goes_on(tmp_path: Path) -> None:
     assert heard[0].rows_done >= begun.rows_done
     assert heard[0].rows == begun.rows
     assert np.abs(read_image(tmp_path / "a_PROB.tif").pixels - whole).max() < 0.03  # where tiles meet
+
+
+def test_rows_that_are_finished_stay_where_memory_is_short_for_the_moment(tmp_path: Path) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(900, 200))
+    path = unet(tmp_path / "m.safetensors")
+    values = {"tile_by_tile": "always", "probability": True, "tile_size": 256, "overlap": 64}
+    whole = predictor(path, **values).predict_file(image).probability
+    begun = stopped_after(2, predictor(path, **values), image, tmp_path)
+    before = {file: file.read_bytes() for file in begun.partial.rglob("*") if file.is_file()}
+    progress = read_progress(begun.partial)
+    assert progress is not None
+    used = predictor(path, **values)
+    with_room_for(used, 128 * 128, torch.cuda.OutOfMemoryError("CUDA out of memory."))
+    done = rf"in tiles of 256 pixels; {progress.rows_done} of {progress.rows} rows of tiles are finished, and stay\."
+    with pytest.raises(DataError, match=rf"to go on with a\.tif {done}.*--tile-size 128 begins anew"):
+        predict_streamed(used, image, tmp_path)
+    assert {file: file.read_bytes() for file in begun.partial.rglob("*") if file.is_file()} == before
+    heard: list[LargeProgress] = []
+    predict_streamed(predictor(path, **values), image, tmp_path, heard.append)
+    assert heard[0].rows_done == progress.rows_done
+    assert np.abs(read_image(tmp_path / "a_PROB.tif").pixels - whole).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "precision", "expected"),
+    [
+        ("cuda", torch.float32, "float32", True),
+        ("cuda", torch.bfloat16, "bfloat16", True),
+        ("cuda", torch.float16, "auto", False),
+        ("cuda", torch.float16, "float16", False),
+        ("cpu", torch.float32, "auto", False),
+    ],
+)
+def test_when_a_cpu_goes_on_with_what_a_gpu_has_begun(
+    tmp_path: Path, kind: str, dtype: torch.dtype, precision: Any, expected: bool
+) -> None:
+    one = predictor(unet(tmp_path / "m.safetensors"))
+    one.compute = Compute(torch.device(kind), dtype, "")
+    one.settings = PredictionSettings(precision=precision)
+    assert goes_on_on_cpu(one) == expected
 
 
 def test_a_row_that_could_not_be_written_does_not_count_as_done(
