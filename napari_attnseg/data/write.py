@@ -20,6 +20,7 @@ LOSSLESS = ("zlib", "lzw", "packbits", "zstd")
 _IMAGEJ_ORDER = "TZCYXS"
 _IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
 _IMAGEJ_MOST_BYTES = 3_900_000_000
+_CLASSIC_MOST_BYTES = 2_500_000_000  # a classic TIFF has 4 GB, and LZW makes noise half as large again
 
 Array = np.ndarray[Any, Any]
 
@@ -39,7 +40,7 @@ def write_image(
 
     The file is an OME-TIFF if it is named `.ome.tif(f)` or `like` is one; a stack or an image with channels is an
     ImageJ hyperstack if its number type and order of axes allow it; else axes are noted as tifffile notes them. All of
-    these are read back with the same axes and pixel size.
+    these are read back with the same axes and pixel size. Of some gigabytes it becomes a BigTIFF.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def write_image(
     if "S" in axes and axes.index("S") < axes.index("X"):
         options["planarconfig"] = "separate"
     options.update(_format_options(path, array, axes, like, spacing, channel_names, palette=colormap is not None))
+    # tifffile takes BigTIFF by itself only for what is not compressed; ImageJ has a way of its own
+    options["bigtiff"] = not options.get("imagej") and array.nbytes > _CLASSIC_MOST_BYTES
     with replacing(path) as temporary:
         tifffile.imwrite(temporary, array, **options)
 

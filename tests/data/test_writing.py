@@ -176,3 +176,32 @@ def test_nothing_here_imports_torch():
         "assert not {'torch', 'skimage', 'scipy', 'zarr', 'qtpy', 'napari'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("compression", ["zlib", None])
+def test_what_is_too_large_for_a_classic_tiff_becomes_a_bigtiff(tmp_path, monkeypatch, compression):
+    monkeypatch.setattr("napari_attnseg.data.write._CLASSIC_MOST_BYTES", 5000)
+    image = RNG.integers(0, 255, (90, 80), np.uint8)
+    write_image(tmp_path / "a.tif", image, "YX", compression=compression)
+    write_image(tmp_path / "small.tif", image[:50], "YX", compression=compression)
+    write_image(tmp_path / "hyperstack.tif", image[None], "ZYX", compression=compression)
+    for name, expected in {"a": True, "small": False, "hyperstack": False}.items():
+        with tifffile.TiffFile(tmp_path / f"{name}.tif") as tif:
+            assert tif.is_bigtiff == expected, name
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels[0, 0], image)
+
+
+def test_four_gigabytes_are_written_as_bigtiff(tmp_path, monkeypatch):
+    """Only what tifffile is told is looked at: writing them takes a minute."""
+    told = []
+
+    def imwrite(path, array, **options):
+        told.append(options)
+        Path(path).touch()
+
+    monkeypatch.setattr(tifffile, "imwrite", imwrite)
+    stack = np.broadcast_to(np.float32(0), (40, 6000, 6000))
+    assert stack.nbytes > 2**32
+    write_image(tmp_path / "a_PROB.tif", stack, "ZYX")
+    assert told[0]["bigtiff"] is True
+    assert "imagej" not in told[0]
