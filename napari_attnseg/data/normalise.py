@@ -11,6 +11,7 @@ from napari_attnseg.settings import DataSettings
 # luminance of red, green and blue (ITU-R BT.709), as in scikit-image
 GREY_WEIGHTS = (0.2125, 0.7154, 0.0721)
 MOST_SAMPLED = 1_000_000
+_COUNTED_AT_ONCE = 2**20  # `np.bincount` makes 8 bytes of each value
 
 Array = np.ndarray[Any, Any]
 
@@ -112,7 +113,7 @@ def to_grey(pixels: Array) -> Array:
 
 def _percentiles(values: Array, percents: tuple[float, float]) -> tuple[float, float]:
     if values.dtype in (np.uint8, np.uint16):
-        counts = _counts(values)
+        counts = counts_of(values.ravel(), 1 + np.iinfo(values.dtype).max)
         low, high = (percentile_of_counts(counts, percent) for percent in percents)
         return low, high
     flat = values.ravel()
@@ -124,15 +125,27 @@ def _percentiles(values: Array, percents: tuple[float, float]) -> tuple[float, f
     return float(low), float(high)
 
 
-def _counts(values: Array) -> Array:
-    """Count each value; bytes are counted two at a time, which takes half as long."""
-    flat = values.ravel()
-    if values.dtype != np.uint8 or flat.size < 2**16:
-        return np.bincount(flat)
-    even = flat.size // 2 * 2
-    of_pairs = np.bincount(flat[:even].view(np.uint16), minlength=2**16).reshape(256, 256)
+def counts_of(values: Array, size: int) -> Array:
+    """Count each value from 0 to `size` - 1, in a memory that does not grow with their number.
+
+    Parameters
+    ----------
+    values
+        (n,), uint8 or uint16; bytes are counted two at a time, which takes half as long.
+    """
+    counts = np.zeros(size, np.int64)
+    for first in range(0, len(values), _COUNTED_AT_ONCE):
+        counts += _counts(values[first : first + _COUNTED_AT_ONCE], size)
+    return counts
+
+
+def _counts(values: Array, size: int) -> Array:
+    if values.dtype != np.uint8 or size != 256 or values.size < 2**16:
+        return np.bincount(values, minlength=size)
+    even = values.size // 2 * 2
+    of_pairs = np.bincount(np.ascontiguousarray(values[:even]).view(np.uint16), minlength=2**16).reshape(256, 256)
     counts = of_pairs.sum(0) + of_pairs.sum(1)
-    counts[flat[even:]] += 1
+    counts[values[even:]] += 1
     return np.asarray(counts)
 
 

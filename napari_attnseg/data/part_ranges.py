@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_attnseg.data.normalise import MOST_SAMPLED, percentile_of_counts, range_of_dtype
+from napari_attnseg.data.normalise import MOST_SAMPLED, counts_of, percentile_of_counts, range_of_dtype
 from napari_attnseg.settings import DataSettings
 
 Array = np.ndarray[Any, Any]
@@ -46,6 +46,11 @@ class PartRanges:
         """Whether no pixel has to be looked at."""
         return self._settings.normalisation == "dtype"
 
+    @property
+    def bytes_a_pixel(self) -> int:
+        """About how much memory `add` takes for each pixel of a part, besides the part."""
+        return self._dtype.itemsize if self._counted else 24  # the others' numbers in the image, and copies
+
     def add(self, part: Array, plane: int, top: int, left: int, valid: Array | None = None) -> None:
         """Take a part into account.
 
@@ -62,7 +67,7 @@ class PartRanges:
         for channel, values in enumerate(part):
             seen = values.ravel() if valid is None else values[valid]
             if self._counted:
-                counts = np.bincount(seen, minlength=self._counts.shape[1])
+                counts = counts_of(seen, self._counts.shape[1])
                 with self._lock:
                     self._counts[channel] += counts
                 continue

@@ -21,6 +21,7 @@ from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.settings import DataSettings
 
 _WIDE = 4096  # pixels; a tile or strip that is wider is decoded once for a whole row of the network's tiles
+_MOST_LOOKED_AT = 2**30  # bytes of memory for the parts whose intensities are looked at at the same time
 
 Array = np.ndarray[Any, Any]
 
@@ -75,7 +76,9 @@ class TileInput:
             for top in range(0, info.height, self._chunk[0])
             for left in range(0, info.width, self._chunk[1])
         ]
-        for done in _in_threads(look, places):
+        rows, columns = self._chunk
+        each = rows * columns * (2 * self.channels * self._dtype.itemsize + gathered.bytes_a_pixel)
+        for done in _in_threads(look, places, max(min(os.cpu_count() or 1, _MOST_LOOKED_AT // max(each, 1)), 1)):
             if should_stop():
                 raise Stopped
             on_share(done / len(places))
@@ -167,9 +170,8 @@ class TileInput:
         self.damages.setdefault((damage.plane, damage.top, damage.left), damage)
 
 
-def _in_threads(action: Callable[..., None], arguments: Sequence[tuple[int, ...]]) -> Iterator[int]:
-    """Call a function with each of some arguments, from as many threads as there are cores; yield how many are done."""
-    threads = os.cpu_count() or 1
+def _in_threads(action: Callable[..., None], arguments: Sequence[tuple[int, ...]], threads: int) -> Iterator[int]:
+    """Call a function with each of some arguments, from several threads; yield how many are done."""
     with ThreadPoolExecutor(threads) as pool:
         pending: set[Future[None]] = set()
         done = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from napari_attnseg.data.normalise import channel_range
 from napari_attnseg.data.part_ranges import PartRanges
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.models.device import Compute
-from napari_attnseg.prediction import tidy_strips
+from napari_attnseg.prediction import tidy_strips, tile_input
 from napari_attnseg.prediction.grid import axes_of
 from napari_attnseg.prediction.postprocess import tidy
 from napari_attnseg.prediction.row_blend import RowBlend
@@ -42,6 +43,7 @@ def test_intensities_from_parts_are_those_of_the_whole(
 ) -> None:
     for module in ("normalise", "part_ranges"):
         monkeypatch.setattr(f"napari_attnseg.data.{module}.MOST_SAMPLED", 700)  # so that not all pixels are looked at
+    monkeypatch.setattr("napari_attnseg.data.normalise._COUNTED_AT_ONCE", 60)
     values = RNG.normal(120, 60, (2, 2, 37, 53)).clip(0, 255).astype(dtype)
     if values.dtype.kind == "f":
         values[0, 0, :5, :5] = np.nan
@@ -52,6 +54,40 @@ def test_intensities_from_parts_are_those_of_the_whole(
         gathered.add(values[plane, :, top : top + 10, left : left + 11], plane, top, left)
     expected = [channel_range(values[:, channel], settings) for channel in range(2)]
     assert np.allclose(gathered.ranges(), expected, rtol=1e-12)
+
+
+def test_a_large_part_is_counted_some_values_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy makes 8 bytes of each of them."""
+    bincount, lengths = np.bincount, []
+
+    def counted(values: np.ndarray, **options: int) -> np.ndarray:
+        lengths.append(len(values))
+        return bincount(values, **options)
+
+    monkeypatch.setattr(np, "bincount", counted)
+    part = RNG.integers(0, 255, (1, 2000, 1500), np.uint8)
+    gathered = PartRanges((1, 2000, 1500), 1, part.dtype, make(DataSettings, {"normalisation": "minmax"}))
+    gathered.add(part, 0, 0, 0)
+    assert gathered.ranges() == ((0.0, 254.0),)
+    assert sum(lengths) == part.size // 2, "bytes go two at a time"
+    assert max(lengths) <= 2**20
+
+
+@pytest.mark.parametrize(("most", "expected"), [(2**40, 16), (100_000, 4), (1, 1)])
+def test_as_many_parts_are_looked_at_at_once_as_memory_is_meant_for(
+    tmp_path: Path, most: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where planes are one piece, a part is a plane: here of 40 x 100 pixels of 2 bytes, for which 6 are reckoned."""
+    tifffile.imwrite(tmp_path / "a.tif", noise(9, 40, 100), imagej=True, metadata={"axes": "ZYX"})
+    asked: list[int] = []
+    pool = tile_input.ThreadPoolExecutor
+    monkeypatch.setattr(tile_input, "ThreadPoolExecutor", lambda threads: (asked.append(threads), pool(threads))[1])
+    monkeypatch.setattr(tile_input, "_MOST_LOOKED_AT", most)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    with opened_pixels(tmp_path / "a.tif") as (info, lazy):
+        found = TileInput(info, lazy, DataSettings()).find_ranges()
+        assert np.allclose(found, [channel_range(np.asarray(lazy[:]), DataSettings())])
+    assert asked == [expected]
 
 
 def test_a_constant_channel_and_pixels_that_do_not_count() -> None:
