@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import DataError
+from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import DataSettings, ObjectSettings, PredictionSettings
@@ -20,6 +22,7 @@ from napari_attnseg.wording import counted
 if TYPE_CHECKING:
     from napari_attnseg.objects.one_image import Result
     from napari_attnseg.objects.sources import Source
+    from napari_attnseg.prediction.predictor import Predictor
 
 OnProgress = Callable[[float], None]
 
@@ -42,6 +45,8 @@ def work_on_masks(
     ------
     DataError
         There is nothing to work on, or what would be written is in the way of something.
+    SettingsError
+        A threshold would have no effect on any image.
     """
     from napari_attnseg.data.classes import find_classes
     from napari_attnseg.objects.one_image import objects_of_source, objects_path
@@ -62,6 +67,7 @@ def work_on_masks(
     folders = [options.images, sources[0].image.parent if sources[0].image else None, sources[0].labels.parent]
     classes = next((found for folder in folders if folder and (found := find_classes(folder))), None)
     convention = convention_of([one.labels for one in sources], classes, data.mask_values, predicted=predicted)
+    _require_threshold_counts(settings, convention, any(one.probability for one in sources))
     if convention.kind == "instances":
         on_event(Notice("These masks number their objects already; they are measured as they are."))
 
@@ -79,7 +85,7 @@ def work_on_masks(
 
 
 def predicted_work(
-    options: argparse.Namespace, settings: ObjectSettings, values: PredictionSettings, out: Path
+    options: argparse.Namespace, settings: ObjectSettings, values: PredictionSettings, out: Path, on_event: EventHandler
 ) -> list[Work]:
     """Return the work on images that a model is applied to.
 
@@ -93,16 +99,16 @@ def predicted_work(
     from napari_attnseg.objects.geometry import Geometry
     from napari_attnseg.objects.one_image import measured, objects_path
     from napari_attnseg.objects.reading import read_measured
-    from napari_attnseg.objects.room import require_room
     from napari_attnseg.objects.sources import titles
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
 
     predictor = Predictor(model, values)
+    predictor.compute.half.tell = lambda text: on_event(Notice(text))
+    _require_threshold_counts(settings, predictor.convention, True)
     names = predictor.convention.class_names
 
     def do(path: Path, title: str, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
-        info = read_info(path, predictor.data.axes)
-        require_room((info.height, info.width), Geometry.of(info), settings, path.name)  # before minutes of prediction
+        _require_room(predictor, read_info(path, predictor.data.axes), settings)  # before minutes of prediction
         found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
         geometry = Geometry.of(found.info)
         size = (found.info.height, found.info.width)
@@ -129,6 +135,50 @@ def predicted_work(
         raise DataError(f"There are no TIFF images (.tif, .tiff) in {options.data}.")
     _require_free(work, [])
     return work
+
+
+def _require_threshold_counts(settings: ObjectSettings, convention: MaskConvention, has_probability: bool) -> None:
+    """Refuse a threshold where there is nothing that it could act on.
+
+    Raises
+    ------
+    SettingsError
+        There is one, and no probability of one kind of object.
+    """
+    if settings.threshold is None:
+        return
+    if convention.n_classes > 2:
+        raise SettingsError("--threshold has an effect only where there is one kind of object; leave it out here.")
+    if not has_probability or convention.kind == "instances":
+        raise SettingsError(
+            "--threshold has an effect only on predictions with their probability (NAME_PROB.tiff) beside them; leave "
+            "it out, or predict the images again with --probability."
+        )
+
+
+def _require_room(predictor: Predictor, info: ImageInfo, settings: ObjectSettings) -> None:
+    """Refuse an image that does not fit into memory to be predicted, and its objects to be found after that.
+
+    Raises
+    ------
+    DataError
+        Less memory is free.
+    """
+    from napari_attnseg.objects.geometry import Geometry
+    from napari_attnseg.objects.room import require_room
+    from napari_attnseg.prediction.from_card import channels_of
+    from napari_attnseg.prediction.room import free_memory, memory_needed
+
+    computed, kept = channels_of(predictor.card, predictor.settings)
+    needed, free, name = memory_needed(info, predictor.data, computed, kept), free_memory(), info.path.name
+    if needed > free:
+        raise DataError(
+            f"Predicting {name} in one piece takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are "
+            "free; predict it first (napari-attnseg predict MODEL IMAGE --out DIR --probability), which does so tile "
+            "by tile, then find the objects in DIR."
+        )
+    predicted = info.n_planes * info.height * info.width * (1 + 4 * kept)
+    require_room((info.height, info.width), Geometry.of(info), settings, name, besides=predicted)
 
 
 def _below(file: Path, data: Path) -> Path:

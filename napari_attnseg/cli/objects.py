@@ -115,7 +115,7 @@ def _work(options: argparse.Namespace, given: dict[str, Any], out: Path, on_even
     values = prediction | {"probability": True}
     values |= {"axes": data.axes} if data.axes else {}
     values |= {"threshold": settings.threshold} if settings.threshold is not None else {}
-    return predicted_work(options, settings, make(PredictionSettings, values), out)
+    return predicted_work(options, settings, make(PredictionSettings, values), out, on_event)
 
 
 def _do(work: list[Work], outcome: _Outcome, on_event: EventHandler, should_stop: Callable[[], bool]) -> None:

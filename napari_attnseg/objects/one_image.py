@@ -17,6 +17,7 @@ from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.pairs import OBJECTS, extension_of, output_path
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.data.write import write_image
+from napari_attnseg.errors import SettingsError
 from napari_attnseg.objects.finding import Planes, find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.measure import measure
@@ -78,8 +79,8 @@ def objects_of_source(
         classes: Planes = (read := read_mask(source.labels, convention, of_image))
         geometry = _geometry(like, len(read))
         probability = read_probability(source, read.shape, geometry, convention.n_classes)
-        if settings.threshold is not None and probability is not None and convention.n_classes == 2:
-            classes = above(probability, settings.threshold)
+        if settings.threshold is not None:
+            classes = _above(settings.threshold, probability, convention, source)
         objects = find_objects(
             classes,
             (read.shape[1], read.shape[2]),
@@ -101,6 +102,22 @@ def objects_of_source(
         lambda share: on_progress(0.7 + 0.3 * share),
         should_stop,
     )
+
+
+def _above(threshold: float, probability: Planes | None, convention: MaskConvention, source: Source) -> Planes:
+    """Return the planes of class ids that a threshold gives.
+
+    Raises
+    ------
+    SettingsError
+        There is no probability of one kind of object; other images of the same table would have the threshold.
+    """
+    if probability is None or convention.n_classes != 2:
+        raise SettingsError(
+            f"There is no probability (_PROB) of one kind of object beside {source.labels.name}, so --threshold has no "
+            "effect on it; predict the image again with --probability, or leave out --threshold."
+        )
+    return above(probability, threshold)
 
 
 def measured(

@@ -117,6 +117,24 @@ def test_predictions_find_their_images_and_their_probability(tmp_path: Path, run
     assert "Mean intensity" not in rows(tmp_path / "alone/objects.csv")[0]
 
 
+def test_a_threshold_that_has_no_effect_is_refused(tmp_path: Path, run: Run) -> None:
+    masks = folder_of_discs(tmp_path / "cells")
+    refused(run(masks, "--threshold", "0.5"), "--threshold has an effect only on predictions with their probability")
+    mask = tifffile.imread(masks / "cells_MASK.tif")
+    predictions = tmp_path / "predictions"
+    predictions.mkdir()
+    tifffile.imwrite(predictions / "a_PRED.tif", mask)
+    tifffile.imwrite(predictions / "b_PRED.tif", mask)
+    refused(run(predictions, "--threshold", "0.5"), "NAME_PROB.tiff", "predict the images again")
+    tifffile.imwrite(predictions / "a_PROB.tif", (mask / 255).astype(np.float32))
+    result = run(predictions, "--threshold", "0.5")
+    refused(result, "1 of 2 images failed", "beside b_PRED.tif", "--threshold has no effect on it")
+    assert "Found 2 objects in 1 image" in result[1]
+    assert run(predictions)[0] == 0
+    tifffile.imwrite(predictions / "b_PRED.tif", mask // 255 * np.arange(100, dtype=np.uint8) // 50 + mask // 255)
+    refused(run(predictions, "--threshold", "0.5"), "one kind of object")
+
+
 def test_a_stack_is_one_volume_or_planes(tmp_path: Path, run: Run) -> None:
     folder = folder_of_discs(tmp_path / "cells", planes=3)
     assert run(folder, "--out", tmp_path / "volume")[0] == 0
@@ -154,8 +172,12 @@ def test_a_model_goes_straight_from_images_to_objects(
     assert (tmp_path / "out/cells_OBJECTS.tif").is_file()
     assert len(rows(tmp_path / "out/summary.csv")) == 2
     refused(run(folder, "--model", "nuclei", "--take", "masks"), "--model", "--take")
-    monkeypatch.setattr(room, "BYTES_TO_SEPARATE", 2**50)
     image = folder / "cells.tif"
+    monkeypatch.setenv("NAPARI_ATTNSEG_MEMORY", "0.00001")
+    words = ("Predicting cells.tif in one piece takes about", "predict it first", "--probability")
+    refused(run(image, "--model", "nuclei", "--device", "cpu"), *words)
+    monkeypatch.delenv("NAPARI_ATTNSEG_MEMORY")
+    monkeypatch.setattr(room, "BYTES_TO_SEPARATE", 2**50)
     image.write_bytes(image.read_bytes()[:-100])  # some pixels are missing, which would be said if they were read
     refused(run(image, "--model", "nuclei", "--device", "cpu"), "Finding the objects of cells.tif takes about")
 
