@@ -100,10 +100,11 @@ def test_two_masks_are_painted_and_learnt_from(docks: Docks, qtbot: Any, tmp_pat
     assert order["settings"]["model"]["widths"] == [8, 16]
     assert docks.predict.model == run_folders(folder)[0] / "best.safetensors"
     assert load_card(docks.predict.model).images == 1
-    until(qtbot, docks.predict.buttons.image_button.isEnabled, LONG)  # the last prediction, which nobody asked for
+    until(qtbot, lambda: docks.predict.proposals.current is not None, LONG)  # in the place of the preview
     last = docks.predict.proposals.current
     assert last is not None
     assert (last.model, last.is_preview) == (docks.predict.model, False)
+    until(qtbot, docks.predict.buttons.image_button.isEnabled)
     assert "No mask was edited" in train.tune_button.toolTip()
     assert "1 held-out image" in train.scores.sentence.text()
     assert found_nothing_of_torch()
