@@ -113,8 +113,9 @@ class Feed:
     def settling_batches(self, size: int) -> Iterator[Tensor]:
         """Yield images to measure batch normalisation's statistics on, patches of side `size`, not augmented.
 
-        They are as many in a batch as in training, since fewer would differ less and the variance come out low, and
-        from the same mixture of images, since that is what the weights rely on.
+        They are as many in a batch as in training, since fewer would differ less and the variance come out low (as it
+        does where memory is enough for a part of a batch only), and from the same mixture of images, since that is what
+        the weights rely on.
         """
         settings = self._settings
         sampler = self._sampler_of(size, foreground=0.0)

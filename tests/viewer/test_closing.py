@@ -104,10 +104,10 @@ def test_napari_may_ask_too(
         asked.append(type(dialog).__name__)
         dialog.reject() if stay else dialog.accept()
 
-    monkeypatch.setattr(type(window), "closeEvent", ask_first)
-    QTimer.singleShot(300, answer_napari)
-    assert _close(dock) != stay
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(window), "closeEvent", ask_first)
+        QTimer.singleShot(300, answer_napari)
+        assert _close(dock) != stay
     assert asked == ["ConfirmCloseDialog"]
     assert ended == ([] if stay else [True])
     assert window.isVisible() == stay

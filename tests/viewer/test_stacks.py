@@ -113,7 +113,9 @@ def test_nothing_is_changed_while_no_plane_is_seen(session: Session, view: str) 
     assert [bool(plane.any()) for plane in mask.editing.labels] == [False, False, False, True]
 
 
-def test_previews_do_not_take_the_place_of_what_was_asked_for(session: Session) -> None:
+def test_previews_do_not_take_the_place_of_what_was_asked_for(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proposals, image = session.learning.proposals, session.shown
     assert image is not None
 
@@ -134,6 +136,11 @@ def test_previews_do_not_take_the_place_of_what_was_asked_for(session: Session) 
     assert not layer.editable
     proposals.show(second)
     assert proposals.current is second
+    accepting, models = Accepting(session, proposals), session.learning.training.models
+    with monkeypatch.context() as patch:
+        patch.setattr(session.learning.training, "models", replace(models, in_use=Path("model")))
+        assert not accepting.accept("all"), "there is a model that has learnt to its end"
+    assert accepting.accept("all")
     proposals.show(asked)
     proposals.show(preview())
     assert proposals.current is asked

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_attnseg.annotation.folder.entries import ImageState
 from napari_attnseg.annotation.folder.folder import open_folder
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.annotation.masks.recovery import new_journal
@@ -98,3 +99,27 @@ def test_a_restored_mask_of_a_dropped_image_takes_the_place_of_the_one_on_its_la
     written = tifffile.imread(image.with_name("cell00_MASK.tif")) > 0
     assert written[6, 6]
     assert written[30, 10]
+
+
+def test_a_file_from_elsewhere_is_saved_and_remembered_where_it_lies(
+    dock: AnnotateDock, qtbot: Any, make_folder: MakeFolder
+) -> None:
+    session, folder = opened(dock, qtbot, make_folder(2)).session, make_folder(1, "elsewhere")
+    image, namesake = folder / "cell00.tif", session.shown
+    session.open_file(image)
+    until(qtbot, lambda: session.shown == image)
+    qtbot.wait(50)
+    paint(dock, qtbot)
+    saved: list[bool] = []
+    session.saving.save_all(saved.append)
+    until(qtbot, lambda: saved)
+    assert saved == [True]
+    assert tifffile.imread(folder / "cell00_MASK.tif")[5, 10] == 255
+    assert session.folder is not None
+    assert session.folder.edited_since_training() == [], "the image of the same name here was not edited"
+    states = {entry.image: entry.state for entry in session.entries()}
+    assert states == {
+        image: ImageState.EDITED,
+        namesake: ImageState.HAS_MASK,
+        session.folder.root / "cell01.tif": ImageState.HAS_MASK,
+    }

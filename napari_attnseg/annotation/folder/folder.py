@@ -125,6 +125,10 @@ class AnnotationFolder:
         """Return an image's path within the folder, with '/' on all systems."""
         return name_in(self.root, image)
 
+    def _remembered_as(self, image: Path) -> str:
+        """Return a name that no other image has: of one from elsewhere its whole path."""
+        return self.name(image) if image.is_relative_to(self.root) else image.as_posix()
+
     def entries(self, unsaved: frozenset[Path] = frozenset()) -> list[ImageEntry]:
         """Describe all images; those in `unsaved` have edits that are not saved."""
         return [self.entry(pair.image, unsaved=pair.image in unsaved) for pair in self.pairs]
@@ -133,7 +137,7 @@ class AnnotationFolder:
         """Describe one image and the state of its mask."""
         pair = self._pairs[image]
         name = self.name(image)
-        edited = self.state.edited.get(name)
+        edited = self.state.edited.get(self._remembered_as(image))
         state = ImageState.NO_MASK if pair.mask is None else ImageState.HAS_MASK
         if pair.mask is not None and edited is not None and edited > (self.last_training or 0):
             state = ImageState.EDITED
@@ -147,7 +151,7 @@ class AnnotationFolder:
         """Note that an image's mask has been edited and saved."""
         self._pairs[image] = Pair(image, mask)
         self._survey.note_saved(mask)
-        self.state.edited[self.name(image)] = time.time()
+        self.state.edited[self._remembered_as(image)] = time.time()
 
     def note_trained(self, when: float | None = None) -> None:
         """Note that a training has seen all that was saved until `when` (seconds since 1970), which is when it began.

@@ -89,6 +89,11 @@ def before_in(destination: Path) -> Before:
     mark = _earlier(destination / MARK) or {}
     classes = destination / FILE_NAME
     names = mark.get("names")
+    if mark and names is None and find_pairs(destination).pairs:
+        raise DataError(
+            f"{destination} was imported by an earlier version, which named some images in another way, so that they "
+            "would come twice; import into another folder."
+        )
     return Before(
         MaskConvention.from_dict(mark["masks"]) if "masks" in mark else None,
         read_classes(classes) if classes.exists() else None,

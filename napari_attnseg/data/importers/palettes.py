@@ -77,7 +77,15 @@ def palettes_text(palettes: Mapping[Path, Palette], by_greys: bool) -> str:
     """Say how masks with palettes are read; '' where the numbers are the greys."""
     if by_greys:
         told = any(palette.colour(number) != (number,) * 3 for palette in palettes.values() for number in palette.used)
-        return "The palettes of the masks hold greys, which are read as their values." if told else ""
+        if not told:
+            return ""
+        turned = any(palette.colour(0) != (0, 0, 0) for palette in palettes.values() if 0 in palette.used)
+        return "The palettes of the masks hold greys, which are read as their values" + (
+            ": what is shown black is the background, though its number is not 0. If it is the other way about, save "
+            "the masks without a palette."
+            if turned
+            else "."
+        )
     background = next(iter(palettes.values())).colour(0)
     return f"The masks have a palette, whose numbers are read as values; 0, the background, is its colour {background}."
 

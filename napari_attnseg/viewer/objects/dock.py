@@ -288,9 +288,11 @@ class ObjectsDock(QWidget):
 
     def _corrected(self) -> list[str]:
         """Name the images whose objects were corrected by hand, which is kept nowhere."""
-        images = {*self._kept.corrected}
-        if self.found is not None and self._changes.is_corrected(self.found):
-            images.add(self.found.image)
+        found, images = self.found, {*self._kept.corrected}
+        if found is not None and self.layer.labels(found.image) is None:  # the user has removed them
+            images.discard(found.image)
+        elif found is not None and self._changes.is_corrected(found):
+            images.add(found.image)
         return sorted(image.name for image in images)
 
     def _close(self) -> None:

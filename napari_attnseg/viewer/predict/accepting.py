@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_attnseg.viewer.predict.proposals import Proposals
     from napari_attnseg.viewer.session.session import Session
 
+PREVIEW = "This is a preview by the model that is being trained; press 'Predict' for the model in use."
 _NOTHING = {
     "all": "The mask is what was predicted already.",
     "empty": "Nothing was predicted where the mask is empty.",
@@ -57,6 +58,9 @@ class Accepting(QObject):
         found, mask = self._proposals.current, self._session.mask
         if found is None or mask is None or mask.editing.document.image != found.image:
             show_info("There is no prediction of this image to accept; press 'Predict' first.")
+            return False
+        if found.is_preview and self._session.learning.training.models.in_use is not None:
+            show_info(PREVIEW)
             return False
         problem = self._proposals.fit_classes() or ("" if _is_seen(how, found, mask) else NO_PLANE)
         if problem:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 from napari_attnseg.annotation.folder.entries import ImageState
 from napari_attnseg.viewer.docking import tab_with_others
 from napari_attnseg.viewer.layers.mask_layer import NO_PLANE
-from napari_attnseg.viewer.predict.accepting import Accepting
+from napari_attnseg.viewer.predict.accepting import PREVIEW, Accepting
 from napari_attnseg.viewer.predict.batch import Batch, words_of
 from napari_attnseg.viewer.predict.large.prediction import LargePrediction
 from napari_attnseg.viewer.predict.large.section import LargeSection
@@ -33,7 +33,6 @@ from napari_attnseg.viewer.widgets.threshold_controls import ThresholdControls
 
 SETTLE = 200  # milliseconds on a plane before it is predicted by itself
 NO_FOLDER = "Open a folder of images first."
-_PREVIEW = "This is a preview by the model that is being trained; press 'Predict' for the model in use."
 RANK_TIP = (
     "Predict all images in the background. The list of images in the Annotate dock can then be\n"
     "sorted by how unsure the model is: what is corrected first is what it learns most from."
@@ -289,7 +288,7 @@ class PredictDock(QWidget):
     def _show_prediction(self) -> None:
         found = self.proposals.current
         self.accepts.setReason("" if found is not None else "Predict first; then what was predicted can be accepted.")
-        self.banner.tell("preview", _PREVIEW if found is not None and found.is_preview else "")
+        self.banner.tell("preview", PREVIEW if found is not None and found.is_preview else "")
         if found is not None:
             self.layers.setClasses(found.class_names[1:] if found.is_binary else found.class_names)
             self.layers.setLevels(len(found.attention))

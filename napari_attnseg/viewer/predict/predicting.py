@@ -78,6 +78,7 @@ class Predicting(QObject):
         self._child: WarmPredictor | None = None
         self._asked: dict[int, _Asked] = {}
         self._kept: OrderedDict[_Key, PredictedImage] = OrderedDict()
+        self._previews = 0  # that were asked for or given up
         session.closing.connect(self.close)
 
     @property
@@ -93,9 +94,11 @@ class Predicting(QObject):
         """Predict the plane that is shown, or the whole stack; what is to be shown at once goes first."""
         if purpose in ("show", "preview"):  # only the latest of them is waited for
             self.cancel(purpose)
-        written = _stamp(target.image)
+        written, previews = _stamp(target.image), self._previews
 
         def ask(card: ModelCard) -> None:
+            if purpose == "preview" and previews != self._previews:  # given up while the card was read
+                return
             request = PredictRequest(
                 model,
                 target.image,
@@ -124,6 +127,7 @@ class Predicting(QObject):
 
     def cancel(self, purpose: Purpose = "show") -> None:
         """Give up the prediction that is being made."""
+        self._previews += purpose == "preview"
         for number, asked in list(self._asked.items()):
             if asked.purpose == purpose and self._child is not None:
                 self._child.cancel(number)

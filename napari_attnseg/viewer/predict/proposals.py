@@ -43,7 +43,7 @@ class Proposals(QObject):
         self._settle.setSingleShot(True)
         self._settle.timeout.connect(self._decide_rest)
         self._asked_for: AnyPrediction | None = None
-        """What the user asked for since a training began; no preview takes its place."""
+        """What was shown last that is no preview; none takes its place before another training begins."""
         predicting.predicted.connect(self.show)
         session.shown_changed.connect(self._on_image)
         session.viewer.layers.selection.events.active.connect(lambda _: self._on_image())

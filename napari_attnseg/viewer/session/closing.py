@@ -57,7 +57,7 @@ class _Guard(QObject):
 
     def _may_lose_objects(self) -> bool:
         """Ask what becomes of objects that were corrected by hand; return whether the window may close."""
-        names = [name for named in self._session.at_risk for name in named()]
+        names = sorted({name for named in self._session.at_risk for name in named()})
         return not names or ask_lose_objects(self._window, names)
 
     def _may_leave_training(self) -> bool:

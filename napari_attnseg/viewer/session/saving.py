@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, Signal
 
+from napari_attnseg.annotation.folder.folder import AnnotationFolder
 from napari_attnseg.annotation.masks.document import Document, MaskChangedError
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.errors import AttnSegError
@@ -86,7 +87,7 @@ class Saving(QObject):
         editing, written = found.editing, False
         mark, labels = editing.begin_save(), document.labels.copy()
         try:
-            document.save(labels, root=self._session.root_of(document.image) or document.root)
+            document.save(labels, root=home_of(document, self._session.folder))
             written = True
         finally:
             editing.end_save(mark, written=written)
@@ -137,7 +138,7 @@ class Saving(QObject):
                 mask.sync()
         mark = editing.begin_save()
         labels = document.labels.copy()
-        root = session.root_of(document.image) or document.root
+        root = home_of(document, session.folder)
 
         def done(_: None) -> None:
             editing.end_save(mark, written=True)
@@ -179,3 +180,9 @@ class Saving(QObject):
 def names_of(editings: Iterable[Editing]) -> list[str]:
     """Name masks for a question."""
     return sorted(editing.document.mask_path.name for editing in editings)
+
+
+def home_of(document: Document, folder: AnnotationFolder | None) -> Path | None:
+    """Return the folder that a mask lies in: the open one, else the one that it was read by; None if in neither."""
+    folders = [folder.root if folder is not None else None, document.root]
+    return next((root for root in folders if root is not None and document.mask_path.is_relative_to(root)), None)

@@ -28,7 +28,7 @@ from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.layers.open_masks import OpenMasks
 from napari_attnseg.viewer.session.folder_classes import FolderClasses
 from napari_attnseg.viewer.session.opening import Opening
-from napari_attnseg.viewer.session.saving import Saving
+from napari_attnseg.viewer.session.saving import Saving, home_of
 from napari_attnseg.viewer.session.showing import Showing
 from napari_attnseg.viewer.session.unsaved import Unsaved
 
@@ -221,7 +221,7 @@ class Session(QObject):
 
     def note_saved(self, editing: Editing) -> None:
         """Note that a mask has been written."""
-        image, root, folder = editing.document.image, editing.document.root, self.folder
+        image, home, folder = editing.document.image, home_of(editing.document, self.folder), self.folder
         self._unsaved.note(editing)
         if all(mask.editing is not editing for mask in self.masks):
             self._unsaved.leave(editing)
@@ -229,8 +229,8 @@ class Session(QObject):
             folder.note_saved(image, editing.document.mask_path)
             self.background.do(folder.save, quiet=True)
             self.background.do(lambda: folder.survey_saved(image), quiet=True, is_long=True)
-        elif root is not None:
-            self.background.do(lambda: note_edited(root, name_in(root, image)), quiet=True)
+        if home is not None and (folder is None or home != folder.root):
+            self.background.do(lambda: note_edited(home, name_in(home, image)), quiet=True)
         self._opened_anew(image)
 
     def save_now(self, document: Document) -> bool:

@@ -66,6 +66,6 @@ class LivePreview(QObject):
     def _predict_last(self) -> None:
         """Show what the model in use says where a preview was shown until the training ended."""
         is_due, self._is_last_due = self._is_last_due, False
-        model, target = self._training.models.in_use, self._proposals.target()
-        if is_due and model is not None and target is not None and self._proposals.current is None:
+        model, target, current = self._training.models.in_use, self._proposals.target(), self._proposals.current
+        if is_due and model is not None and target is not None and (current is None or current.is_preview):
             self._predicting.predict(model, target)
