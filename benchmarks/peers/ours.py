@@ -15,6 +15,7 @@ from benchmarks.peers.arrays import batch_of
 from napari_attnseg.data.augment import Augmenter
 from napari_attnseg.models.cost import cost_of
 from napari_attnseg.models.device import choose_compute
+from napari_attnseg.models.heap import keep_heap
 from napari_attnseg.models.unet import build_model
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.to_files import predict_to_files
@@ -38,6 +39,7 @@ class Ours:
     ) -> dict[str, Any]:
         """Write a model file with fresh weights."""
         torch.set_num_threads(threads)
+        keep_heap()  # as the program does
         self._network = ModelSettings(in_channels=channels, widths=tuple(widths))
         self._device: Literal["cpu", "cuda"] = device
         self._compute = choose_compute(device)

@@ -14,6 +14,7 @@ import torch
 from benchmarks.asked import Asked
 from benchmarks.images import segments, write_mosaic
 from benchmarks.tables import columns, row, title
+from napari_attnseg.models.heap import keep_heap
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.grid import axes_of
 from napari_attnseg.prediction.predictor import Predictor
@@ -29,6 +30,7 @@ def measure(asked: Asked) -> None:
     """Print the row: rows of tiles from file to file, then bare forward passes on as many tiles, in turns."""
     title("Prediction beside the bare network")
     torch.set_num_threads(asked.threads)
+    keep_heap()  # as the program does
     with tempfile.TemporaryDirectory() as name:
         image = Path(name) / "image.tif"
         write_mosaic(image, _SIDE, segments(asked.train))

@@ -27,6 +27,7 @@ import time
 from dataclasses import asdict
 
 from napari_attnseg.errors import AttnSegError
+from napari_attnseg.models.heap import give_back_heap
 from napari_attnseg.prediction.describe import describe_device
 from napari_attnseg.prediction.inbox import DescribeOrder, Inbox, Order, PredictOrder, Replies
 from napari_attnseg.prediction.loaded_models import LoadedModels
@@ -70,6 +71,7 @@ class Server:
                 return
             if not released and idle >= self.release_after:
                 self.models.release()
+                give_back_heap()
                 released = True
             until = self.end_after if released else min(self.release_after, self.end_after)
             order = self.inbox.take(max(until - idle, 0))
