@@ -147,19 +147,19 @@ def _from_imagej(metadata: dict[str, Any], resolution: tuple[Rational, Rational]
         height = _converted(size[0], y_unit, unit)
         size = None if height is None else (height, size[1])
         found["resolution"] = None  # the tags are of two units, which only ImageJ's description tells apart
-    z = _converted(_positive(metadata.get("spacing")), z_unit, unit)
+    z = _converted(positive(metadata.get("spacing")), z_unit, unit)
     if unit in ("", "pixel", "pixels"):
         unit = ""
         size = None if size == (1.0, 1.0) else size
-    frames = _positive(metadata.get("finterval"))
+    frames = positive(metadata.get("finterval"))
     return found | {"pixel_size": size, "z_spacing": z, "unit": unit, "frame_interval": frames}
 
 
 def _from_ome(pixels: ElementTree.Element | dict[str, Any]) -> dict[str, Any]:
-    y, x, z = (_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "YXZ")
+    y, x, z = (positive(pixels.get(f"PhysicalSize{axis}")) for axis in "YXZ")
     units = {axis: normal_unit(str(pixels.get(f"PhysicalSize{axis}Unit", MICROMETRE))) for axis in "YXZ"}
     y = _converted(y, units["Y"], units["X"])
-    frames, second = _positive(pixels.get("TimeIncrement")), _SECONDS.get(str(pixels.get("TimeIncrementUnit", "s")))
+    frames, second = positive(pixels.get("TimeIncrement")), _SECONDS.get(str(pixels.get("TimeIncrementUnit", "s")))
     known = y is not None and x is not None
     if known:
         z = _converted(z, units["Z"], units["X"])
@@ -186,7 +186,8 @@ def normal_unit(unit: str) -> str:
     return MICROMETRE if unit.strip().lower() in _MICROMETRE_NAMES else unit.strip()
 
 
-def _positive(value: Any) -> float | None:
+def positive(value: Any) -> float | None:
+    """Return a finite number above 0; None for anything else."""
     try:
         number = float(value)
     except (TypeError, ValueError):

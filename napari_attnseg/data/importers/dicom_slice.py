@@ -12,6 +12,7 @@ import numpy as np
 from napari_attnseg.data.decode import reason_of
 from napari_attnseg.data.importers.listing import unreadable_text
 from napari_attnseg.data.importers.packages import require_pydicom
+from napari_attnseg.data.spacing import positive
 from napari_attnseg.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -88,7 +89,7 @@ def _slice(path: Path, header: Any) -> Slice:
         _position(header, orientation),
         _whole(header.get("InstanceNumber")),
         _pixel_size(header),
-        _positive(header.get("SpacingBetweenSlices")) or _positive(header.get("SliceThickness")),
+        positive(header.get("SpacingBetweenSlices")) or positive(header.get("SliceThickness")),
     )
 
 
@@ -133,7 +134,7 @@ def _pixel_size(header: Any) -> tuple[float, float] | None:
     found = header.get("PixelSpacing")
     if not found or len(found) != 2:
         return None
-    height, width = (_positive(value) for value in found)
+    height, width = (positive(value) for value in found)
     return (height, width) if height and width else None
 
 
@@ -142,11 +143,3 @@ def _whole(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         return None
-
-
-def _positive(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if 0 < number < float("inf") else None
