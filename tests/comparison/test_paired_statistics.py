@@ -257,3 +257,9 @@ def test_scores_that_are_equal_but_for_rounding_are_equal() -> None:
     assert any(
         "have the same scores in all of 9 images" in text for text in outcome(results(forward, backward), [test])
     )
+
+
+def test_a_single_model_is_not_called_the_highest() -> None:
+    text = " ".join(outcome(results(model("a", {"i0": 50, "i1": 50})), []))
+    assert text.startswith("The mean F1 of an image is 0.")
+    assert "highest" not in text

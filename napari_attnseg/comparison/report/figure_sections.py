@@ -31,10 +31,11 @@ def curves_section(folder: Path, results: Results) -> list[str]:
 def boxes_section(folder: Path, results: Results) -> list[str]:
     """Return the scores of single images."""
     path = figures.drawn(folder / "scores_per_image.png", lambda: figures.score_boxes(results))
+    averaged = ", its score averaged over the trainings" if any(len(one.repeats) > 1 for one in results.models) else ""
     text = (
-        "Each dot is an image (at random height within its row), its score averaged over the trainings. The box holds "
-        "the middle half of the images, the line in it is the median, and the whiskers reach to the furthest image "
-        "within one and a half box lengths."
+        f"Each dot is an image (at random height within its row){averaged}. The box holds the middle half of the "
+        "images, the line in it is the median, and the whiskers reach to the furthest image within one and a half box "
+        "lengths."
     )
     return [page.heading("Scores of single images"), page.picture(path, "Box plot of the scores of each image", text)]
 
@@ -55,18 +56,16 @@ def images_section(
     """Return the pictures of the best, the median and the worst image."""
     parts = [page.heading("Best, median and worst image")]
     parts += [page.paragraph(text, "note") for text in troubles]
-    several = any(len(model.runs) > 1 for model in results.models)
+    several = any(len(model.repeats) > 1 for model in results.models)
     above = "Above each prediction is the score of that model on the image" + (
         ", averaged over its trainings; the outlines are those of the first one." if several else "."
     )
+    by = "its score" if len(results.models) == 1 else "the mean score of all models"
     for example in examples:
         draw = partial(pictures.triptych, example, results.class_names, results.class_colours)
         path = figures.drawn(folder / f"image_{example.rank}.png", draw)
         plane = f", {example.plane}" if example.plane else ""
-        text = (
-            f"The {example.rank} image by the mean score of all models ({example.score:.3f}): {example.name}{plane}. "
-            f"{above}"
-        )
+        text = f"The {example.rank} image by {by} ({example.score:.3f}): {example.name}{plane}. {above}"
         parts.append(page.picture(path, f"The {example.rank} image with the outlines of all models", text))
     return parts if len(parts) > 1 else []
 

@@ -51,20 +51,21 @@ def outcome(results: Results, tests: Sequence[PairedTest]) -> list[str]:
     repeats = len(best.repeats)
     over = f" (mean and standard deviation over {repeats} {_trainings(best)})" if repeats > 1 else ""
     scores = [f"{model.label} {model.mean('f1').text()}" for model in others]
-    sentences = [f"{best.label} has the highest mean F1 of an image, {best.mean('f1').text()}{over}"]
-    if others:
-        sentences[0] += f"; {listed(scores)}"
-    sentences[0] += "."
-    if others:
+    score = f"{best.mean('f1').text()}{over}"
+    if not others:
+        sentences = [f"The mean F1 of an image is {score}."]
+    else:
+        sentences = [f"{best.label} has the highest mean F1 of an image, {score}; {listed(scores)}."]
         names = {best.label, others[0].label}
         test = next((one for one in tests if {one.first, one.second} == names), None)
         sentences.append(_certainty(test, best.label, results) if test else "")
         sentences.append(_luck(best, others[0]))
         sentences.append(_other_images(results))
     if any(run.curve for model in results.models for run in model.runs):
+        alike = ", for all models alike" if others else ""
         sentences.append(
             "Of each training the epoch with the best score on these same held-out images was kept, which makes all "
-            "scores a little too high, for all models alike; the column “last epoch” has the score without that choice."
+            f"scores a little too high{alike}; the column “last epoch” has the score without that choice."
         )
         if any(run.time_is_limited for model in results.models for run in model.runs):
             sentences.append(

@@ -35,11 +35,12 @@ def scores_section(results: Results) -> list[str]:
         rows.append([*row, *([str(len(model.runs))] if has_curves and differ else [])])
     several = any(len(model.repeats) > 1 for model in results.models)
     over = " ± standard deviation over the trainings" if several else ""
+    first = "; the highest F1 first" if len(rows) > 1 else ""
     together = f" F1 of all pixels takes {_all_images(results)} together." if pooled else ""
     parts = [
         page.heading("Scores on the held-out images" if has_curves else "Scores"),
         page.table(header, rows, first_stands_out=len(rows) > 1),
-        page.paragraph(f"Mean over the images{over}; the highest F1 first.{together}", "note"),
+        page.paragraph(f"Mean over the images{over}{first}.{together}", "note"),
     ]
     if has_curves:
         mean = "; of several folds the mean, by their images" if _has_folds(results) else ""
