@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.settings import FULL_WIDTHS, HALF_WIDTHS, DeviceName, PrecisionName
+from napari_attnseg.wording import counted
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # the chips TU116 and TU117, by all their names: their convolutions in float16 give what is no number
@@ -183,7 +184,7 @@ def _describe(kind: str, dtype: torch.dtype, *, asked: str) -> str:
     if kind == "mps":
         return f"Apple GPU, {_name(dtype)}"
     why = (gpu_failure() or "no GPU was found") if asked == "auto" else "as asked for"
-    return f"CPU, {torch.get_num_threads()} threads, {_name(dtype)} ({why})"
+    return f"CPU, {counted(torch.get_num_threads(), 'thread')}, {_name(dtype)} ({why})"
 
 
 def _properties() -> Any:
