@@ -164,10 +164,7 @@ def _split(
         which = "1 of the images to learn from is" if both == 1 else f"{both} of the images to learn from are"
         notices.append(f"{which} held out by --val too and left out: what the model is measured on is not learnt.")
     if not held_out:
-        notices.append(
-            "No image is held out, so nothing tells how good the model is on images it has not seen; "
-            "annotate at least two images, or give --val."
-        )
+        notices.append(_nothing_held_out(pairs, settings))
     elif card is not None and (earlier is None or earlier.trained_on & now.held_out):
         which = "The starting model may have" if earlier is None else "The starting model has"
         notices.append(
@@ -175,6 +172,19 @@ def _split(
             "can be too good."
         )
     return train, held_out, (earlier or Roles()).followed_by(now), notices
+
+
+def _nothing_held_out(pairs: Sequence[Pair], settings: RunSettings) -> str:
+    """Say that no image is held out, and what to do about it by the reason."""
+    what = "annotate at least two images"
+    if settings.data.val_fraction == 0:
+        what = "raise --val-fraction"
+    elif len(pairs) > 1 and settings.data.group_pattern:
+        what = "all of them belong to one group by --group-pattern, so annotate images of others"
+    return (
+        "No image is held out, so nothing tells how good the model is on images it has not seen; "
+        f"{what}, or give --val."
+    )
 
 
 def _unseen(pairs: Sequence[Pair], apart: Sequence[Pair]) -> tuple[Pair, ...]:

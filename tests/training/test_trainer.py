@@ -62,6 +62,20 @@ def test_one_pair_is_learnt_by_heart(make_folder: MakeFolder, tmp_path: Path) ->
     assert evaluate(result, source).mean.f1 > 0.95
 
 
+@pytest.mark.parametrize(
+    ("count", "values", "what"),
+    [
+        (1, {}, "annotate at least two images"),
+        (3, {"val_fraction": 0}, "raise --val-fraction"),
+        (3, {"group_pattern": "^(cell)"}, "belong to one group"),
+    ],
+)
+def test_why_no_image_is_held_out(make_folder: MakeFolder, count: int, values: dict[str, Any], what: str) -> None:
+    plan = make_plan(make_folder(count), make(RunSettings, {"data": values}))
+    assert not plan.held_out
+    assert any("No image is held out" in notice and what in notice for notice in plan.notices), plan.notices
+
+
 def test_classes_are_learnt(make_folder: MakeFolder, tmp_path: Path) -> None:
     source = make_folder(6, classes=3)
     result, _ = learn(source, tmp_path / "run", epochs=10, steps_per_epoch=15, learning_rate=0.02)
