@@ -135,6 +135,11 @@ def test_layers_and_controls(docks: Docks, qtbot: Any, tmp_path: Path, trained: 
     docks.annotate.images.step(1)
     until(qtbot, lambda: docks.session.shown == folder / "disc01.tif")
     until(qtbot, lambda: dock.proposals.current is None)
+    names = [layer.name for layer in reversed(viewer.layers)]
+    assert names[:2] == ["disc01_MASK", "prediction"]
+    assert not any("disc00" in name for name in names), "what is empty is named after no image"
+    assert not ours(viewer, "prediction")[0].thumbnail[..., :3].any()
+    assert {str(unit) for layer in viewer.layers for unit in layer.units} == {"pixel"}, "napari draws none of a mixture"
     dock.layers.boxes["prediction"].setChecked(True)
     assert seen(viewer) == []
     assert not dock.accepts.buttons["all"].isEnabled()

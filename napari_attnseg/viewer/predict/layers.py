@@ -11,6 +11,7 @@ from napari import Viewer
 from napari.layers import Image, Labels, Layer
 
 from napari_attnseg.data.classes import Classes
+from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.viewer.layers.classes_colormap import class_colormap
 from napari_attnseg.viewer.layers.roles import KEY, image_of, role_of
 from napari_attnseg.viewer.predict.large.prediction import AnyPrediction, LargePrediction
@@ -99,16 +100,26 @@ class PredictionLayers:
             if role == "attention" and isinstance(layer, Image):
                 _set_limits(layer, attention_limits(found, number))
 
-    def clear(self) -> None:
-        """Show no prediction; the layers stay, empty, for the next one."""
+    def clear(self, image: Path | None = None) -> None:
+        """Show no prediction; the layers stay for the next one, empty and named after no image.
+
+        They take on the units of the image that is shown now: napari draws none where layers differ in them.
+        """
         if self.shown is None:
             return
+        stem = stem_of(self.shown.image)
+        below = self._reference(image) if image is not None else None
         self.shown = None
         for _, layer in self._present():
             layer.visible = False
             empty = [np.zeros((side,) * layer.ndim, layer.dtype) for side in (2, 1)]
             layer.data = empty if layer.multiscale else empty[1]
             layer.metadata = {KEY: layer.metadata[KEY] | {"image": None}}
+            layer.name = layer.name.removeprefix(f"{stem} ")
+            layer.thumbnail = np.zeros_like(layer.thumbnail)  # napari draws none of what is hidden
+            if below is not None:
+                common = min(layer.ndim, below.ndim)
+                layer.units = (*layer.units[: layer.ndim - common], *below.units[-common:])
 
     def _present(self) -> list[tuple[tuple[str, int], Layer]]:
         """Return our layers, without those that the user has removed."""

@@ -132,7 +132,8 @@ class Proposals(QObject):
     def clear(self) -> None:
         """Show no prediction."""
         if self.current is not None:
-            self._layers.clear()
+            target = self.target()
+            self._layers.clear(target.image if target is not None else None)
             self.changed.emit()
 
     def _to_folder(self, found: AnyPrediction) -> str:
