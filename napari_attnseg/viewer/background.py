@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Qt, Signal
 
+from napari_attnseg.viewer.failures import failure_text
+
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class Background(QObject):
         """Do something whose result nobody waits for; if it fails the user is told, with `quiet` only the log."""
 
         def failed(error: Exception) -> None:
-            _log.info("%s", error) if quiet else show_error(str(error))
+            _log.info("%s", error) if quiet else show_error(failure_text(error))
 
         self.run(work, lambda _: None, failed, is_long=is_long)
 

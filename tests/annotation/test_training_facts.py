@@ -51,6 +51,11 @@ def test_what_there_is_to_learn_from(make_folder: MakeFolder) -> None:
     assert facts.text.startswith("10 masks, 2 held out · 48 x 40 pixels · about ")
 
 
+def test_stopped_while_most_masks_are_unread(make_folder: MakeFolder) -> None:
+    root = make_folder(20)
+    assert facts_of(root, should_stop=lambda: True).masks < 20, "of no use, and no error"
+
+
 def test_planes_of_stacks_and_several_sizes(make_folder: MakeFolder) -> None:
     root = make_folder(2, planes=3)
     tifffile.imwrite(root / "large.tif", np.zeros((100, 50), np.uint8))

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from napari_attnseg.errors import DataError
 from napari_attnseg.viewer.background import Background
+from napari_attnseg.viewer.failures import failure_text
 from tests.viewer.canvas import until
 
 
@@ -53,6 +55,21 @@ def test_an_error_is_handed_over_too(background: Background, qtbot: Any) -> None
     background.run(lambda: 1 // 0, fail, errors.append)  # type: ignore[arg-type]
     until(qtbot, lambda: errors)
     assert isinstance(errors[0], ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (DataError("a.tif is damaged."), "a.tif is damaged."),
+        (KeyError("a"), "a.tif cannot be opened, because of an error in the program (KeyError: 'a')."),
+        (ValueError(), "a.tif cannot be opened, because of an error in the program (ValueError)."),
+        (PermissionError(13, "Permission denied"), "a.tif cannot be opened: Permission denied."),
+        (MemoryError(), "a.tif cannot be opened: there is not enough memory."),
+    ],
+)
+def test_any_failure_is_told_in_a_sentence(error: Exception, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert failure_text(error, "a.tif cannot be opened") == text
+    assert bool(caplog.records) != isinstance(error, DataError), "what was not foreseen is logged"
 
 
 def test_nothing_is_handed_over_after_it_is_closed(background: Background, qtbot: Any) -> None:

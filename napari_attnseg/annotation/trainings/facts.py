@@ -118,7 +118,7 @@ def training_facts(
         return replace(facts, problem=str(error))
     speed = _measured_speed(folder.root)
     scored = sum(_pixels(found[pair.image]) for pair in held_out if pair.image in found)
-    learnt = sum(_pixels(found[pair.image]) for pair in train)
+    learnt = sum(_pixels(found[pair.image]) for pair in train if pair.image in found)
     return replace(
         facts,
         trained_on=len(train),

@@ -14,6 +14,7 @@ from napari_attnseg.annotation.masks.abandoned import discard
 from napari_attnseg.annotation.masks.recovery import Recovered, find_recoverable, restore
 from napari_attnseg.data.tiff import read_planes
 from napari_attnseg.errors import AttnSegError
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.layers.image_layers import contrast_limits
 from napari_attnseg.viewer.widgets.crash_restore import Decision, RestoreDialog, UnsavedWork, preview
 
@@ -91,15 +92,15 @@ def _restore(session: Session, item: Recovered) -> None:
         session.open_file(document.image)
 
     def failed(error: Exception) -> None:
-        if not isinstance(error, AttnSegError):
-            _log.error("a journal could not be restored", exc_info=error)
-        show_warning(f"{error} The journal is kept.")
+        show_warning(f"{failure_text(error, 'The strokes could not be restored')} The journal is kept.")
 
     session.background.run(lambda: restore(item, session.saving.on_problem), done, failed)
 
 
 def _discard(session: Session, item: Recovered) -> None:
-    session.background.run(lambda: discard(item.abandoned.path), lambda _: None, lambda error: show_warning(str(error)))
+    session.background.run(
+        lambda: discard(item.abandoned.path), lambda _: None, lambda error: show_warning(failure_text(error))
+    )
 
 
 def _work_of(item: Recovered) -> UnsavedWork:

@@ -14,6 +14,7 @@ from napari_attnseg.annotation.corrections.outline import grow, shrink, smooth
 from napari_attnseg.annotation.corrections.planes import copy_plane, fill_holes, keep_largest, remove_small
 from napari_attnseg.annotation.corrections.scope import Scope
 from napari_attnseg.errors import AttnSegError
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.layers.clicks import is_click
 from napari_attnseg.viewer.layers.mask_layer import NO_PLANE, MaskLayer
 from napari_attnseg.viewer.widgets.fix_panel import FixOptions
@@ -86,7 +87,7 @@ class Fixing(QObject):
 
         looked_at = editing.labels if operation == "interpolate" else editing.labels[plane]
         if looked_at.size > LARGE:
-            self._session.background.run(work, done, lambda error: show_warning(str(error)))
+            self._session.background.run(work, done, lambda error: show_warning(failure_text(error)))
             return
         try:
             planes = work()

@@ -14,6 +14,7 @@ from napari_attnseg.data.pairs import stem_of
 from napari_attnseg.errors import DataError
 from napari_attnseg.settings import ObjectSettings
 from napari_attnseg.viewer.docking import tab_with_others
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.objects.changes import ObjectChanges
 from napari_attnseg.viewer.objects.kept import KeptObjects
 from napari_attnseg.viewer.objects.layer import ObjectsLayer
@@ -283,7 +284,7 @@ class ObjectsDock(QWidget):
         self.session.background.run(
             lambda: write_table(path, found.table),
             lambda _: self.progress.setIdle(f"Saved {path.name}."),
-            lambda error: show_warning(str(error)),
+            lambda error: show_warning(failure_text(error, f"{path.name} could not be saved")),
         )
 
     def _corrected(self) -> list[str]:

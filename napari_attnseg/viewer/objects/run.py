@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_attnseg.errors import AttnSegError
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.objects.work import Asked, Found, find
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ class ObjectsRun(QObject):
         def failed(error: Exception) -> None:
             if self._stop is stop:
                 self._stop = None
-                known = isinstance(error, AttnSegError)
-                self.failed.emit(str(error) if known else f"The objects could not be found: {error!r}.")
+                self.failed.emit(failure_text(error, "The objects could not be found"))
 
         def should_stop() -> bool:
             return stop.is_set() or background.is_closed

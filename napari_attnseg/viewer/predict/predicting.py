@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.predict.predicted_image import Plane, PredictedImage
 from napari_attnseg.warm import (
     Described,
@@ -165,7 +166,7 @@ class Predicting(QObject):
     def _with_card(self, model: Path, then: Callable[[ModelCard], None], *, quiet: bool = False) -> None:
         def failed(error: Exception) -> None:
             if not quiet:
-                self.ended.emit(str(error))
+                self.ended.emit(failure_text(error, f"{model.name} could not be read"))
 
         self._session.background.run(lambda: load_card(model), then, failed)
 

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_attnseg.errors import AttnSegError
 from napari_attnseg.events import Event, Failed, Notice
 from napari_attnseg.jobs import Job
+from napari_attnseg.viewer.failures import failure_text
 
 if TYPE_CHECKING:
     from napari_attnseg.viewer.session.session import Session
@@ -65,9 +66,7 @@ class FollowedJob(QObject):
             self.begun.emit()
 
     def _not_begun(self, error: Exception) -> None:
-        if not isinstance(error, AttnSegError):
-            _log.error("the job could not be started", exc_info=error)
-        self.reported.emit(Failed(str(error)))
+        self.reported.emit(Failed(failure_text(error, "It could not be started")))
 
     def _not_told(self, error: Exception) -> None:
         if isinstance(error, AttnSegError):

@@ -14,6 +14,7 @@ from napari_attnseg.annotation.folder.folder import AnnotationFolder, open_folde
 from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.data.pairs import Pair, find_pairs
 from napari_attnseg.errors import AttnSegError, SaveError
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.session.folder_hold import FolderHold
 from napari_attnseg.viewer.session.showing import Showing
 
@@ -185,7 +186,7 @@ class Opening:
 
     def _failed(self, path: Path, error: Exception) -> None:
         self._session.loading.emit(False)
-        text = str(error) if isinstance(error, AttnSegError) else f"{path} cannot be opened: {error}."
+        text = failure_text(error, f"{path} cannot be opened")
         self._session.folder_failed.emit(text)
         show_warning(text)
 

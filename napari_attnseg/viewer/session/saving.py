@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_attnseg.annotation.folder.folder import AnnotationFolder
 from napari_attnseg.annotation.masks.document import Document, MaskChangedError
 from napari_attnseg.annotation.masks.editing import Editing
-from napari_attnseg.errors import AttnSegError
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.questions import ask_overwrite
 
 if TYPE_CHECKING:
@@ -169,11 +169,9 @@ class Saving(QObject):
                 return
             if answer == "reload":
                 self._session.reload(editing.document.image)
-        elif isinstance(error, AttnSegError):
-            show_error(f"{error} Your strokes are kept in the journal on this computer.")
         else:
-            _log.error("unexpected error while saving", exc_info=error)
-            show_error(f"{editing.document.mask_path.name} could not be saved: {error}. Your strokes are kept.")
+            text = failure_text(error, f"{editing.document.mask_path.name} could not be saved")
+            show_error(f"{text} Your strokes are kept in the journal on this computer.")
         order.tell(False)
 
 

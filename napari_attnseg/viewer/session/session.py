@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from napari import Viewer
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
 from napari_attnseg.annotation.folder.entries import FolderChoices, ImageEntry
@@ -21,8 +21,8 @@ from napari_attnseg.annotation.folder.state import note_edited
 from napari_attnseg.annotation.masks.document import Document
 from napari_attnseg.annotation.masks.editing import Editing
 from napari_attnseg.data.classes import Classes
-from napari_attnseg.errors import AttnSegError
 from napari_attnseg.viewer.background import Background
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.layers.display import Display
 from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.layers.open_masks import OpenMasks
@@ -261,11 +261,7 @@ class Session(QObject):
     def tell_failed(self, path: Path, error: Exception) -> None:
         """Tell the user that something cannot be opened."""
         self.loading.emit(False)
-        if isinstance(error, AttnSegError):
-            show_warning(str(error))
-        else:
-            _log.error("unexpected error with %s", path, exc_info=error)
-            show_error(f"{path.name} cannot be opened: {error}.")
+        show_warning(failure_text(error, f"{path.name} cannot be opened"))
 
     def _by_path(self) -> list[Path]:
         return [pair.image for pair in self.folder.pairs] if self.folder is not None else []

@@ -22,6 +22,7 @@ from napari_attnseg.events import Event
 from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.models.starter_models import is_starter
 from napari_attnseg.settings import RunSettings, fine_tuning, make
+from napari_attnseg.viewer.failures import failure_text
 from napari_attnseg.viewer.train.training_run import TrainingRun
 from napari_attnseg.viewer.widgets.start_chooser import StartChoice
 
@@ -126,7 +127,11 @@ class Training(QObject):
                 if self.models.choices and self.models.class_names != folder.convention.class_names:
                     self.refresh_models()
 
-        self._session.background.run(work, done, lambda error: self.told.emit(str(error)), is_long=True)
+        def failed(error: Exception) -> None:
+            if asked == self._facts_asked:
+                self.told.emit(failure_text(error, "What there is to learn from could not be found out"))
+
+        self._session.background.run(work, done, failed, is_long=True)
 
     # Training
 
@@ -281,9 +286,7 @@ class Training(QObject):
         self.refresh_models()
 
     def _unexpected(self, error: Exception) -> None:
-        if not isinstance(error, AttnSegError):
-            _log.error("unexpected error with the models of a folder", exc_info=error)
-        self.told.emit(str(error))
+        self.told.emit(failure_text(error, "The models of the folder could not be read"))
 
 
 def _overruled(settings: RunSettings, card: ModelCard | None) -> list[str]:
