@@ -132,6 +132,11 @@ def test_layers_and_controls(docks: Docks, qtbot: Any, tmp_path: Path, trained: 
     assert drawn, "what came into the memory that is shown is drawn"
     assert not replaced, "to set data anew takes napari longer"
     dock.layers.boxes["probability"].setChecked(False)
+    assert docks.session.mask is not None
+    viewer.layers.remove(docks.session.mask.layer)
+    docks.session.bring_back(folder / "disc00.tif")
+    until(qtbot, lambda: docks.session.mask is not None)
+    assert [layer.name for layer in viewer.layers][-2:] == ["disc00 prediction", "disc00_MASK"], "it lies above again"
     docks.annotate.images.step(1)
     until(qtbot, lambda: docks.session.shown == folder / "disc01.tif")
     until(qtbot, lambda: dock.proposals.current is None)

@@ -48,6 +48,8 @@ def test_classes_of_the_open_folder_are_not_given_to_masks_of_another(
     session, other = dock.session, make_folder(2, "second", classes=3)
     session.open_folder(other)
     until(qtbot, lambda: session.shown == other / "cell00.tif")
+    assert dock.saves.line.text() == "cell00_MASK.tif of another folder: not saved yet"
+    assert dock.saves.save_all_button.isEnabled()
     dock.classes.add_button.click()
     assert session.folder is not None
     assert len(session.folder.classes) == 5
@@ -58,6 +60,7 @@ def test_classes_of_the_open_folder_are_not_given_to_masks_of_another(
     assert saved == [True]
     assert _values(image) == {0, 255}
     assert open_folder(image.parent).problem is None
+    assert "another folder" not in dock.saves.line.text()
 
 
 def test_what_was_edited_is_remembered_by_its_own_folder(

@@ -255,7 +255,14 @@ class AnnotateDock(QWidget):
         self.fixes.setUndoEnabled(history is not None and history.can_undo)
         self.fixes.setRedoEnabled(history is not None and history.can_redo)
         modified = mask is not None and mask.editing.document.is_modified
-        self.saves.setState(mask.editing.document.mask_path.name if mask and modified else None, len(unsaved))
+        listed = self.session.folder
+        elsewhere = [
+            editing.document.mask_path.name
+            for image, editing in unsaved.items()
+            if listed is not None and listed.pair(image) is None
+        ]
+        name = mask.editing.document.mask_path.name if mask and modified else None
+        self.saves.setState(name, len(unsaved), elsewhere)
 
     def _on_loading(self, busy: bool) -> None:
         """Say so if the disk keeps one waiting."""

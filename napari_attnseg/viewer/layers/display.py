@@ -18,7 +18,7 @@ from napari_attnseg.viewer.layers.classes_colormap import class_colormap
 from napari_attnseg.viewer.layers.image_layers import mask_layer
 from napari_attnseg.viewer.layers.mask_layer import MaskLayer
 from napari_attnseg.viewer.layers.mask_window import first_view
-from napari_attnseg.viewer.layers.roles import KEY
+from napari_attnseg.viewer.layers.roles import KEY, PREDICTED, role_of
 from napari_attnseg.viewer.widgets.folder_settings import ViewOptions
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -155,7 +155,8 @@ class Display:
             brush, selected, mode = old.brush_size, old.selected_label, old._mode
             self._viewer.layers.remove(old)
         layer = Labels(first_view(data), **options)
-        above = max((self._viewer.layers.index(image) + 1 for image in images), default=len(self._viewer.layers))
+        below = [*images, *(other for other in self._viewer.layers if role_of(other) in PREDICTED)]
+        above = max((self._viewer.layers.index(other) + 1 for other in below), default=len(self._viewer.layers))
         self._viewer.layers.insert(above, layer)
         layer.brush_size, layer.selected_label = brush, selected
         layer.mode = mode

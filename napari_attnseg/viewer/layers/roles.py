@@ -8,6 +8,8 @@ from typing import Any
 from napari.layers import Layer
 
 KEY = "napari_attnseg"
+PREDICTED = ("prediction", "probability", "uncertainty", "attention")
+"""The roles of the layers of a prediction."""
 
 
 def note_of(layer: Layer) -> dict[str, Any]:
@@ -17,7 +19,7 @@ def note_of(layer: Layer) -> dict[str, Any]:
 
 
 def role_of(layer: Layer) -> str:
-    """Return 'image' or 'mask'; '' if the layer is none of ours."""
+    """Return such as 'image' or 'mask'; '' if the layer is none of ours."""
     return str(note_of(layer).get("role", ""))
 
 

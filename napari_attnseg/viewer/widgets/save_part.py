@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
+
+from napari_attnseg.wording import counted
 
 REFRESH = 5000  # milliseconds
 
@@ -20,6 +23,7 @@ class SavePart(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._modified: str | None = None
+        self._elsewhere: tuple[str, ...] = ()
         self._saved: tuple[str, float] | None = None
         self.save_button = QPushButton("Save  Ctrl+S")
         self.save_button.setToolTip("Write this mask beside its image, as a _MASK file.")
@@ -42,7 +46,7 @@ class SavePart(QWidget):
         self._clock.start(REFRESH)
         self.setState(None, 0)
 
-    def setState(self, modified: str | None, unsaved: int) -> None:
+    def setState(self, modified: str | None, unsaved: int, elsewhere: Sequence[str] = ()) -> None:
         """Say what is not saved.
 
         Parameters
@@ -51,8 +55,10 @@ class SavePart(QWidget):
             The name of the mask that is shown if it has edits that are not saved, else None.
         unsaved
             How many masks have such edits, this one included.
+        elsewhere
+            The names of those that the list of images does not show, because another folder was opened since.
         """
-        self._modified = modified
+        self._modified, self._elsewhere = modified, tuple(elsewhere)
         self.save_button.setEnabled(modified is not None)
         self.save_all_button.setText(f"Save all ({unsaved})" if unsaved > 1 else "Save all")
         self.save_all_button.setEnabled(unsaved > 0)
@@ -67,6 +73,9 @@ class SavePart(QWidget):
         text = ""
         if self._modified is not None:
             text = f"{self._modified}: not saved yet"
+        elif self._elsewhere:
+            which = self._elsewhere[0] if len(self._elsewhere) == 1 else counted(len(self._elsewhere), "mask")
+            text = f"{which} of another folder: not saved yet"
         elif self._saved is not None:
             name, at = self._saved
             text = f"{name}: saved {_ago(time.monotonic() - at)}"
