@@ -136,6 +136,8 @@ def _do(work: list[Work], outcome: _Outcome, on_event: EventHandler, should_stop
             outcome.failed.append(str(error) or f"{one.name} is too large for this computer's memory.")
             on_event(Notice(outcome.failed[-1]))
             continue
+        if result.notice:
+            on_event(Notice(result.notice))
         _make_folder(one.path.parent)
         write_objects(one.path, result)
         outcome.tables.append(result.table)

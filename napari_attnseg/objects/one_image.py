@@ -44,6 +44,8 @@ class Result:
     """The image, or the mask where there is no image: its axes and pixel size are carried over."""
     table: Table
     summary: list[Row]
+    notice: str = ""
+    """What could not be measured, a sentence."""
 
 
 def objects_of_source(
@@ -144,7 +146,8 @@ def measured(
         should_stop=should_stop,
     )
     height, width = objects.labels.shape[1:]
-    return Result(objects, geometry, like, table, summary(table, geometry, settings.reach, (height, width), name))
+    rows = summary(table, geometry, settings.reach, (height, width), name)
+    return Result(objects, geometry, like, table, rows, image.notice if image is not None else "")
 
 
 def objects_path(stem: str, like: Path, folder: Path) -> Path:

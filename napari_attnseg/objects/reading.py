@@ -15,8 +15,10 @@ from napari_attnseg.data.convention import MaskConvention, Mode, decide_conventi
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import is_large
 from napari_attnseg.data.mask_values import MaskValues, distinct, order_of_planes, survey_mask
+from napari_attnseg.data.regions import Damage
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
+from napari_attnseg.objects.damaged import read_damaged_plane
 from napari_attnseg.objects.finding import Planes
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.room import bytes_to_read, require_memory
@@ -58,6 +60,40 @@ class FilePlanes:
         return np.asarray(self._read[first][plane - first])
 
 
+class IntensityPlanes(FilePlanes):
+    """The planes of an image for its intensities: what cannot be decoded of them is NaN, and counted."""
+
+    def __init__(self, info: ImageInfo, axes: str | None = None) -> None:
+        super().__init__(info, axes)
+        self._damage: set[Damage] = set()
+
+    @property
+    def notice(self) -> str:
+        """What could not be decoded of the planes that were asked for, a sentence; '' if nothing."""
+        if not self._damage:
+            return ""
+        count = len(self._damage)
+        what = "1 tile or strip" if count == 1 else f"{count} tiles or strips"
+        return f"{what} of {self._info.path.name} cannot be decoded; intensities are those of the rest."
+
+    def __getitem__(self, plane: int, /) -> Array:
+        """Return a plane.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read in parts, or not at all.
+        """
+        try:
+            return super().__getitem__(plane)
+        except DataError:
+            found = read_damaged_plane(self._info, plane, self._axes)
+            if found is None:
+                raise
+            self._damage.update(found[1])
+            return found[0]
+
+
 @dataclass(frozen=True)
 class Image:
     """An image whose intensities are measured."""
@@ -67,9 +103,14 @@ class Image:
     channels: tuple[str, ...]
     """Names for the titles of columns."""
 
+    @property
+    def notice(self) -> str:
+        """What could not be decoded of the planes that were measured, a sentence; '' if nothing."""
+        return self.planes.notice if isinstance(self.planes, IntensityPlanes) else ""
+
 
 def read_measured(path: Path, axes: str | None = None) -> Image:
-    """Open an image for its intensities.
+    """Open an image for its intensities, which are NaN where tiles or strips of it cannot be decoded.
 
     Raises
     ------
@@ -78,8 +119,13 @@ def read_measured(path: Path, axes: str | None = None) -> Image:
     """
     info = read_info(path, axes)
     if is_large(info):
-        return Image(info, FilePlanes(info, axes), channel_titles(info))
-    pixels = read_image(path, axes).pixels
+        return Image(info, IntensityPlanes(info, axes), channel_titles(info))
+    try:
+        pixels = read_image(path, axes).pixels
+    except DataError:
+        planes = IntensityPlanes(info, axes)
+        planes[0]  # raises if nothing can be read of it
+        return Image(info, planes, channel_titles(info))
     if info.is_rgb and np.array_equal(pixels[:, 0], pixels[:, 1]) and np.array_equal(pixels[:, 0], pixels[:, 2]):
         return Image(info, pixels[:, :1], ("intensity",))  # grey, saved as a colour image
     return Image(info, pixels, channel_titles(info))

@@ -17,7 +17,8 @@ import tifffile
 from napari_attnseg.cli import main
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.objects import room
+from napari_attnseg.objects import reading, room
+from tests.conftest import damage_tile
 from tests.objects.drawn import two_discs
 
 Run = Callable[..., tuple[int, str, str]]
@@ -267,6 +268,27 @@ def test_a_damaged_mask_does_not_stop_the_others(tmp_path: Path, run: Run) -> No
     result = run(folder)
     refused(result, "1 of 2 images failed", "cells_MASK.tif")
     assert "Found 2 objects in 1 image" in result[1]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_intensities_are_measured_where_the_image_can_be_decoded(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    monkeypatch.setattr(reading, "is_large", lambda info: large)
+    mask = np.zeros((64, 128), np.uint8)
+    mask[8:24, 8:24] = mask[8:24, 88:104] = 255
+    image = tmp_path / "cells" / "a.tif"
+    image.parent.mkdir()
+    pixels = np.where(mask, 200, 20).astype(np.uint8)
+    tifffile.imwrite(image, np.stack([pixels] * 3, -1), photometric="rgb", tile=(64, 64), compression="zlib")
+    tifffile.imwrite(image.with_name("a_MASK.tif"), mask)
+    damage_tile(image, 1)
+    code, output, _ = run(image.parent)
+    assert code == 0
+    assert "1 tile or strip of a.tif cannot be decoded; intensities are those of the rest." in output
+    left, right = rows(image.parent / "attnseg_objects" / "objects.csv")
+    assert (left["Mean red"], left["Pixels"], right["Pixels"]) == ("200", "256", "256")
+    assert right["Mean red"] == ""
 
 
 def test_a_probability_of_another_size_is_refused(tmp_path: Path, run: Run) -> None:
