@@ -10,7 +10,7 @@ import torch
 from napari_attnseg.errors import DataError
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
-from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, predict_plane
+from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, predict_planes
 from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_OVERLAP, DEFAULT_TILE_SIZE
 
 SMALLEST_TILE = 128
@@ -40,7 +40,7 @@ class Tiling:
 
 def predict_within_memory(
     model: UNet,
-    plane: FloatArray,
+    planes: FloatArray,
     compute: Compute,
     tiling: Tiling,
     *,
@@ -48,15 +48,15 @@ def predict_within_memory(
     turned: bool = False,
     on_tiles: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> PlaneResult:
-    """Predict a plane, from its beginning again with a lower `tiling` each time that memory runs out.
+) -> list[PlaneResult]:
+    """Predict planes, from their beginning again with a lower `tiling` each time that memory runs out.
 
     Parameters
     ----------
     tiling
         Is lowered in place.
 
-    See `tiling.predict_plane` for the others.
+    See `tiling.predict_planes` for the others.
 
     Raises
     ------
@@ -67,9 +67,9 @@ def predict_within_memory(
     """
     while True:
         try:
-            return predict_plane(
+            return predict_planes(
                 model,
-                plane,
+                planes,
                 compute,
                 tile_size=tiling.tile_size,
                 overlap=tiling.overlap,

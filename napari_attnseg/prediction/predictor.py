@@ -25,7 +25,7 @@ from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
 from napari_attnseg.prediction.from_card import convention_of, data_of, gate_names, probability_names
 from napari_attnseg.prediction.labels import to_labels
 from napari_attnseg.prediction.targets import remove_others
-from napari_attnseg.prediction.tiling import FloatArray, PlaneResult
+from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, planes_at_once
 from napari_attnseg.settings import DataSettings, PredictionSettings
 from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_TILE_SIZE
 
@@ -95,7 +95,18 @@ class Predictor:
         on_tiles: Callable[[int, int], None] = lambda done, total: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> PlaneResult:
-        """Predict one plane, float32 (channel, y, x) scaled as for training; see `tiling.predict_plane`.
+        """Predict one plane, float32 (channel, y, x) scaled as for training; see `predict_planes`."""
+        return self.predict_planes(plane[None], attention=attention, on_tiles=on_tiles, should_stop=should_stop)[0]
+
+    def predict_planes(
+        self,
+        planes: FloatArray,
+        *,
+        attention: bool,
+        on_tiles: Callable[[int, int], None] = lambda done, total: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> list[PlaneResult]:
+        """Predict planes, float32 (plane, channel, y, x) scaled as for training; see `tiling.predict_planes`.
 
         Where the device's memory is not enough, fewer and smaller tiles are taken from then on.
 
@@ -108,7 +119,7 @@ class Predictor:
         """
         return predict_within_memory(
             self.model,
-            plane,
+            planes,
             self.compute,
             self.tiling,
             attention=attention,
@@ -153,17 +164,23 @@ class Predictor:
         labels = np.empty((len(pixels), *pixels.shape[2:]), np.uint8)
         probability = self._kept(len(self.probability_names), pixels) if settings.probability else None
         attention = self._kept(len(self.gate_names), pixels) if settings.attention else None
-        for number, plane in enumerate(pixels):
+        first = 0
+        while first < len(pixels):
+            planes = pixels[first : first + self._planes_at_once(pixels.shape)]
 
-            def on_tiles(done: int, total: int, number: int = number) -> None:
-                on_progress((number + done / total) / len(pixels))
+            def on_tiles(done: int, total: int, first: int = first, count: int = len(planes)) -> None:
+                on_progress((first + count * done / total) / len(pixels))
 
-            result = self.predict_plane(plane, attention=settings.attention, on_tiles=on_tiles, should_stop=should_stop)
-            labels[number] = self._tidied(to_labels(result.probability, settings.threshold))
-            if probability is not None:
-                probability[number] = result.probability
-            if attention is not None and result.attention is not None:
-                attention[number] = result.attention
+            found = self.predict_planes(
+                planes, attention=settings.attention, on_tiles=on_tiles, should_stop=should_stop
+            )
+            for number, result in enumerate(found, start=first):
+                labels[number] = self._tidied(to_labels(result.probability, settings.threshold))
+                if probability is not None:
+                    probability[number] = result.probability
+                if attention is not None and result.attention is not None:
+                    attention[number] = result.attention
+            first += len(planes)
         return Prediction(image.info, labels, probability, attention)
 
     def write(self, prediction: Prediction, folder: Path) -> list[Path]:
@@ -200,6 +217,10 @@ class Predictor:
     def gate_names(self) -> tuple[str, ...]:
         """A name for each attention gate, deepest first."""
         return gate_names(self.card)
+
+    def _planes_at_once(self, shape: tuple[int, ...]) -> int:
+        tiling = self.tiling
+        return planes_at_once(shape, tiling.tile_size, tiling.overlap, tiling.batch_size, self.model.divisor)
 
     def _data(self) -> DataSettings:
         """Return how images are read and scaled: as for training, save for what the settings say."""

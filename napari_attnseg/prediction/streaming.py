@@ -147,8 +147,8 @@ def _predict_rows(
             on_row(progress.rows_done)
             rows = TileRows(predictor, source, store, layouts, on_row, should_stop)
             first, done = divmod(progress.rows_done, progress.rows // info.n_planes)
-            for plane in range(first, info.n_planes):
-                rows.predict(plane, done if plane == first else 0)
+            if first < info.n_planes:
+                rows.predict(first, done)
         except _ImageChanged:
             remove(store.folder)
             raise

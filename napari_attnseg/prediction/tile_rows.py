@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,17 @@ from napari_attnseg.prediction.tiling import Stopped, forward
 from napari_attnseg.prediction.working_store import WorkingStore
 
 _WAITING = 2  # batches that may wait to be blended and written
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring tiles of one row of a plane."""
+
+    plane: int
+    row: int
+    columns: list[int]
+    is_new: bool
+    """Whether what they say is written, and not only blended into what follows."""
 
 
 class TileTooLarge(Exception):
@@ -43,43 +55,65 @@ class TileRows:
         self._on_row, self._should_stop = on_row, should_stop
         self._values = values_of_new_mask(predictor.convention)
         self._is_broken = False
+        self._blend: tuple[int, RowBlend] | None = None
         info, progress = source.info, store.progress
         tiles = progress.tile_size, progress.overlap
         self._down, self._across = axes_of(info.height, info.width, *tiles, predictor.model.divisor)
 
-    def predict(self, plane: int, first_new: int) -> None:
-        """Predict a plane from one row of tiles on."""
+    def predict(self, first_plane: int, first_new: int) -> None:
+        """Predict all planes from one row of tiles of a plane on.
+
+        Tiles go through the network in batches that may hold the end of a row and the begin of the next one, also of
+        the next plane: planes that are smaller than a tile would go through it one by one.
+        """
         size = self._predictor.tiling.batch_size
-        every = list(range(len(self._across.starts)))
-        # rows that reach into the first new one are predicted once more, for what they add to it
-        rows = range(self._down.first_reaching(first_new), len(self._down.starts))
-        batches = [(row, every[first : first + size]) for row in rows for first in range(0, len(every), size)]
-        channels = self._predictor.card.model.classes + self._gates
-        blend = RowBlend(self._down, self._across, channels)
+        every = self._runs(first_plane, first_new, size)
         waiting: deque[Future[int]] = deque()
         with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
-            reading = ahead.submit(self._read, plane, *batches[0])
-            for number, (row, columns) in enumerate(batches, start=1):
+            batch = next(every, None)
+            reading = ahead.submit(self._read, batch) if batch else None
+            while batch is not None and reading is not None:
                 if self._should_stop():
                     raise Stopped
                 cut = reading.result()
-                if number < len(batches):
-                    reading = ahead.submit(self._read, plane, *batches[number])
+                following = next(every, None)
+                reading = ahead.submit(self._read, following) if following else None
                 results = self._forward(cut)
-                waiting.append(behind.submit(self._finish, blend, plane, row, columns, results, row >= first_new))
-                while len(waiting) > (_WAITING if number < len(batches) else 0):
+                waiting.append(behind.submit(self._finish, batch, results))
+                while len(waiting) > (_WAITING if following else 0):
                     rows_done = waiting.popleft().result()
                     if rows_done:
                         self._on_row(rows_done)
+                batch = following
+
+    def _runs(self, first_plane: int, first_new: int, size: int) -> Iterator[list[Run]]:
+        """Yield batches of so many tiles, each as runs of neighbouring tiles of one row."""
+        batch: list[Run] = []
+        left = size
+        for plane in range(first_plane, self._source.info.n_planes):
+            new = first_new if plane == first_plane else 0
+            # rows that reach into the first new one are predicted once more, for what they add to it
+            for row in range(self._down.first_reaching(new), len(self._down.starts)):
+                columns = list(range(len(self._across.starts)))
+                while columns:
+                    batch.append(Run(plane, row, columns[:left], row >= new))
+                    columns, left = columns[left:], left - len(columns[:left])
+                    if left == 0:
+                        yield batch
+                        batch, left = [], size
+        if batch:
+            yield batch
 
     @property
     def _gates(self) -> int:
         return self._layouts[ATTENTION].channels if ATTENTION in self._layouts else 0
 
-    def _read(self, plane: int, row: int, columns: list[int]) -> FloatArray:
+    def _read(self, batch: list[Run]) -> FloatArray:
         ranges = self._store.progress.ranges
         assert ranges is not None
-        return self._source.read_row(plane, self._down.starts[row], self._down, self._across, columns, ranges)
+        source, down, across = self._source, self._down, self._across
+        read = [source.read_row(run.plane, down.starts[run.row], down, across, run.columns, ranges) for run in batch]
+        return read[0] if len(read) == 1 else np.concatenate(read)
 
     def _forward(self, cut: FloatArray) -> FloatArray:
         """Apply the network, to fewer tiles at once where memory runs out."""
@@ -99,25 +133,28 @@ class TileRows:
             raise TileTooLarge
         return self._forward(cut)
 
-    def _finish(
-        self, blend: RowBlend, plane: int, row: int, columns: list[int], results: FloatArray, is_new: bool
-    ) -> int:
+    def _finish(self, batch: list[Run], results: FloatArray) -> int:
         """Blend some tiles and write what is final; return how many rows are done if one is finished now, else 0."""
         if self._is_broken:  # what waited behind a failure lacks what that left out, and may not count as done
             return 0
         self._is_broken = True
-        rows_done = self._write(blend, plane, row, columns, results, is_new)
+        rows_done = first = 0
+        for run in batch:
+            rows_done = self._write(run, results[first : first + len(run.columns)]) or rows_done
+            first += len(run.columns)
         self._is_broken = False
         return rows_done
 
-    def _write(
-        self, blend: RowBlend, plane: int, row: int, columns: list[int], results: FloatArray, is_new: bool
-    ) -> int:
-        for column, result in zip(columns, results, strict=True):
-            part, values = blend.add(row, column, result)
-            if is_new:
+    def _write(self, run: Run, results: FloatArray) -> int:
+        plane, row = run.plane, run.row
+        if self._blend is None or self._blend[0] != plane:
+            channels = self._predictor.card.model.classes + self._gates
+            self._blend = plane, RowBlend(self._down, self._across, channels)
+        for column, result in zip(run.columns, results, strict=True):
+            part, values = self._blend[1].add(row, column, result)
+            if run.is_new:
                 self._put(plane, part, values)
-        if not is_new or columns[-1] + 1 < len(self._across.starts):
+        if not run.is_new or run.columns[-1] + 1 < len(self._across.starts):
             return 0
         progress, height = self._store.progress, self._source.info.height
         finished = slice(self._down.starts[row], min(self._down.final_until(row), height))

@@ -1,4 +1,4 @@
-"""A plane in memory through the network, by overlapping tiles that are blended into each other.
+"""Planes in memory through the network, by overlapping tiles that are blended into each other.
 
 A network sees nothing beyond its tile, so what it says near a tile's border is worth less; see `grid` for how much.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,13 @@ from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.grid import FloatArray, axes_of, starts
 
-__all__ = ["FloatArray", "PlaneResult", "Stopped", "Tile", "forward", "gates_of", "predict_plane", "starts", "tiles"]
+__all__ = [
+    "FloatArray", "PlaneResult", "Stopped", "Tile", "forward", "gates_of", "planes_at_once", "predict_plane",
+    "predict_planes", "starts", "tiles",
+]  # fmt: skip
+
+Place = tuple[int, int, int]
+"""The numbers of a plane, of a row of tiles in it, and of a tile in that."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +61,14 @@ def tiles(height: int, width: int, tile: int, overlap: int, grid: int = 1) -> li
     ]
 
 
-def predict_plane(
+def predict_plane(model: UNet, plane: FloatArray, compute: Compute, **options: Any) -> PlaneResult:
+    """Apply a network in evaluation mode to one plane, float32 (channel, y, x); see `predict_planes`."""
+    return predict_planes(model, plane[None], compute, **options)[0]
+
+
+def predict_planes(
     model: UNet,
-    plane: FloatArray,
+    planes: FloatArray,
     compute: Compute,
     *,
     tile_size: int = 512,
@@ -65,15 +78,17 @@ def predict_plane(
     turned: bool = False,
     on_tiles: Callable[[int, int], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> PlaneResult:
-    """Apply a network in evaluation mode to one plane.
+) -> list[PlaneResult]:
+    """Apply a network in evaluation mode to some planes, of which tiles of several may go through it together.
 
     Parameters
     ----------
-    plane
-        float32 (channel, y, x), scaled as for training.
+    planes
+        float32 (plane, channel, y, x), scaled as for training.
     tile_size, overlap
         In pixels; a plane that fits into one tile goes through in one piece.
+    batch_size
+        Tiles at once.
     turned
         Whether the mean over the eight mirrored and turned versions of each tile is taken.
     on_tiles
@@ -87,28 +102,35 @@ def predict_plane(
     Stopped
         `should_stop` returned True between two batches of tiles.
     """
-    height, width = plane.shape[1:]
+    height, width = planes.shape[2:]
     down, across = axes_of(height, width, tile_size, overlap, model.divisor)
     if (down.length, across.length) != (height, width):
-        plane = np.pad(plane, ((0, 0), (0, down.length - height), (0, across.length - width)), mode="reflect")
-    every = [(row, column) for row in range(len(down.starts)) for column in range(len(across.starts))]
+        missing = (down.length - height, across.length - width)
+        planes = np.pad(planes, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])), mode="reflect")
+    every = list(product(range(len(planes)), range(len(down.starts)), range(len(across.starts))))
     gates = gates_of(model) if attention else 0
-    total = np.zeros((model.settings.classes + gates, down.length, across.length), np.float32)
+    classes = model.settings.classes
+    total = np.zeros((len(planes), classes + gates, down.length, across.length), np.float32)
     for done, batch in _batches(every, batch_size):
         if should_stop():
             raise Stopped
         places = [
             (slice(y, y + down.tile), slice(x, x + across.tile))
-            for y, x in ((down.starts[row], across.starts[column]) for row, column in batch)
+            for y, x in ((down.starts[row], across.starts[column]) for _, row, column in batch)
         ]
-        cut = np.stack([plane[:, *place] for place in places])
+        cut = np.stack([planes[plane, :, *place] for (plane, _, _), place in zip(batch, places, strict=True)])
         results = forward(model, cut, compute, with_attention=gates > 0, turned=turned)
-        for (row, column), place, result in zip(batch, places, results, strict=True):
-            total[:, *place] += result * (down.weights[row][:, None] * across.weights[column])
+        for (plane, row, column), place, result in zip(batch, places, results, strict=True):
+            total[plane, :, *place] += result * (down.weights[row][:, None] * across.weights[column])
         on_tiles(done, len(every))
-    classes = model.settings.classes
-    total = total[:, :height, :width]
-    return PlaneResult(total[:classes], total[classes:] if attention else None)
+    total = total[:, :, :height, :width]
+    return [PlaneResult(one[:classes], one[classes:] if attention else None) for one in total]
+
+
+def planes_at_once(shape: tuple[int, ...], tile_size: int, overlap: int, batch_size: int, divisor: int) -> int:
+    """Return how many planes, of a shape (..., y, x), fill a batch of tiles; 1 where one plane has as many or more."""
+    down, across = axes_of(shape[-2], shape[-1], tile_size, overlap, divisor)
+    return max(batch_size // (len(down.starts) * len(across.starts)), 1)
 
 
 def gates_of(model: UNet) -> int:
@@ -116,7 +138,7 @@ def gates_of(model: UNet) -> int:
     return len(model.decoder) if model.has_attention else 0
 
 
-def _batches(items: list[tuple[int, int]], size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+def _batches(items: list[Place], size: int) -> Iterator[tuple[int, list[Place]]]:
     """Yield how many items are done after each batch, and the batch."""
     for first in range(0, len(items), size):
         batch = items[first : first + size]

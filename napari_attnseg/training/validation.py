@@ -95,7 +95,7 @@ def _scored(
     # A CPU gains nothing from several tiles at once, and a stop is seen between two passes.
     tiling = Tiling(batch_size=1) if compute.device.type == "cpu" else Tiling()
     pixels = image.pixels[plane].astype(np.float32)
-    probability = predict_within_memory(model, pixels, compute, tiling, should_stop=should_stop).probability
+    probability = predict_within_memory(model, pixels[None], compute, tiling, should_stop=should_stop)[0].probability
     truth, valid = image.labels[plane][None], None if image.valid is None else image.valid[plane][None]
     loss = loss_of(
         _logits(probability), torch.from_numpy(truth).long(), None if valid is None else torch.from_numpy(valid)

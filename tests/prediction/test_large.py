@@ -26,6 +26,8 @@ from napari_attnseg.engine import predict_to
 from napari_attnseg.errors import DataError, GapsError, SaveError, SettingsError
 from napari_attnseg.events import Event, Progress
 from napari_attnseg.models.device import Compute
+from napari_attnseg.models.unet import UNet
+from napari_attnseg.prediction import tile_rows, tiling
 from napari_attnseg.prediction.disk import free_disk, require_disk
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.from_card import layouts_of
@@ -33,7 +35,7 @@ from napari_attnseg.prediction.origin import Origin
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.streaming import goes_on_on_cpu, predict_streamed
-from napari_attnseg.prediction.tiling import Stopped
+from napari_attnseg.prediction.tiling import FloatArray, Stopped, forward
 from napari_attnseg.prediction.to_files import is_predicted_tile_by_tile, predict_to_files
 from napari_attnseg.prediction.working_store import (
     WorkingStore,
@@ -275,7 +277,7 @@ def test_an_image_that_changes_meanwhile(tmp_path: Path) -> None:
     tifffile.imwrite(image, noise(300, 40))
 
     def change(progress: LargeProgress) -> None:
-        if progress.rows_done == 2:
+        if 0 < progress.rows_done < progress.rows:
             tifffile.imwrite(image, noise(300, 40) + 1)
 
     used = predictor(unet(tmp_path / "m.safetensors"), **SMALL)
@@ -283,6 +285,38 @@ def test_an_image_that_changes_meanwhile(tmp_path: Path) -> None:
         predict_streamed(used, image, tmp_path, change)
     assert not store_folder(image, tmp_path).exists()
     assert not (tmp_path / "a_PRED.tif").exists()
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX"])
+def test_planes_smaller_than_a_batch_go_through_the_network_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: str
+) -> None:
+    """In memory and tile by tile, the last batch being smaller; planes of one tile, and of two rows of two."""
+    path = unet(tmp_path / "m.safetensors")
+    batches: list[int] = []
+
+    def seen(model: UNet, cut: FloatArray, *others: Any, **options: Any) -> FloatArray:
+        batches.append(len(cut))
+        return forward(model, cut, *others, **options)
+
+    monkeypatch.setattr(tile_rows, "forward", seen)
+    monkeypatch.setattr(tiling, "forward", seen)
+    for size, expected in ((48, [3, 3, 1]), (80, [3] * 9 + [1])):
+        image = tmp_path / f"s{size}.tif"
+        tifffile.imwrite(image, noise(7, size, size), imagej=True, metadata={"axes": axes})
+        values = {**SMALL, "probability": True}
+        one_by_one = predictor(path, **{**values, "batch_size": 1}).predict_file(image).probability
+        batches.clear()
+        in_memory = predictor(path, **values).predict_file(image).probability
+        assert batches == (expected if size == 48 else [3, 1] * 7), "what one plane has enough of is not mixed"
+        batches.clear()
+        predict_streamed(predictor(path, **values), image, tmp_path)
+        assert batches == expected
+        written = read_image(tmp_path / f"s{size}_PROB.tif").pixels
+        assert one_by_one is not None
+        assert in_memory is not None
+        assert np.abs(in_memory - one_by_one).max() < 1e-5
+        assert np.abs(written - one_by_one).max() < 1e-5
 
 
 def test_a_tile_that_cannot_be_decoded_is_named_and_a_gap(tmp_path: Path) -> None:
@@ -417,7 +451,7 @@ def test_rows_that_are_finished_stay_where_memory_is_short_for_the_moment(tmp_pa
     image = tmp_path / "a.tif"
     tifffile.imwrite(image, noise(900, 200))
     path = unet(tmp_path / "m.safetensors")
-    values = {"tile_by_tile": "always", "probability": True, "tile_size": 256, "overlap": 64}
+    values = {"tile_by_tile": "always", "probability": True, "tile_size": 256, "overlap": 64, "batch_size": 1}
     whole = predictor(path, **values).predict_file(image).probability
     begun = stopped_after(2, predictor(path, **values), image, tmp_path)
     before = {file: file.read_bytes() for file in begun.partial.rglob("*") if file.is_file()}
@@ -504,7 +538,13 @@ def test_an_event_says_how_many_rows_are_done_and_where(tmp_path: Path) -> None:
     events: list[Event] = []
     path = unet(tmp_path / "m.safetensors")
     written = predict_to(
-        path, tmp_path / "a.tif", tmp_path, on_event=events.append, tile_by_tile="always", device="cpu", **SMALL
+        path,
+        tmp_path / "a.tif",
+        tmp_path,
+        on_event=events.append,
+        tile_by_tile="always",
+        device="cpu",
+        **{**SMALL, "batch_size": 1},  # else several rows of one tile are done at once
     )
     assert [one.name for one in written] == ["a_PRED.tif"]
     details = [event.details for event in events if isinstance(event, Progress)]
@@ -547,7 +587,8 @@ def test_coarser_levels_grow_with_the_finest(tmp_path: Path) -> None:
     """What is finished looks the same from far, in a stack too, and nothing is left to be done at the end."""
     image = tmp_path / "s.tif"
     tifffile.imwrite(image, noise(2, 5001, 33), imagej=True, metadata={"axes": "ZYX"})
-    used = predictor(unet(tmp_path / "m.safetensors"), probability=True, format="ome-zarr", tile_size=1024, overlap=64)
+    values = {"format": "ome-zarr", "tile_size": 1024, "overlap": 64, "batch_size": 1}
+    used = predictor(unet(tmp_path / "m.safetensors"), probability=True, **values)
     reached = stopped_after(9, used, image, tmp_path)
     progress = read_progress(reached.partial)
     assert progress is not None
