@@ -95,7 +95,10 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         help="what the values of masks mean (default auto)",
     )
     parser.add_argument(
-        "--threshold", type=float, metavar="X", help="make masks of greys: foreground is above X; needed for JPEG"
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="make masks of greys: foreground is above X; needed for JPEG and for soft edges",
     )
 
 
@@ -164,7 +167,7 @@ def _tell(outcome: Outcome, plan: Plan, destination: Path) -> int:
     lines += [f"{count} there already"] if (count := outcome.count("there already")) else []
     lines += [f"{count} left out"] if (count := outcome.count("left out")) else []
     print(f"{'; '.join(lines)}.")
-    notes = [row for row in outcome.rows if row.note and row.note not in plan.notices]
+    notes = [row for row in outcome.rows if row.files and row.note and row.note not in plan.notices]
     for row in notes[:_MOST_SHOWN]:
         print(f"  {row.result:<13} {row.file or row.image}: {row.note}")
     if len(notes) > _MOST_SHOWN:

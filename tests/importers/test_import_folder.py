@@ -37,6 +37,9 @@ MASK[3:9, 4:12] = 1
         ("cell.png", "mask_cell.png"),
         ("image_007.png", "label_007.png"),
         ("007_img.png", "007_mask.png"),
+        ("01-T2-src.png", "01-T2-mask.png"),
+        ("cell_orig.png", "cell_seg.png"),
+        ("images/cell-raw.png", "masks/cell.png"),
         ("imagesTr/cell_0000.png", "labelsTr/cell.png"),
         ("my [1] cell.png", "my [1] cell_label.png"),
     ],
@@ -78,8 +81,9 @@ def test_a_pattern_says_where_masks_are(tmp_path: Path) -> None:
     assert run_import("folder", source, out, *arguments) == 0
     assert sorted(pair.name for pair in find_pairs(out).annotated) == ["a-view", "b-view"]
     left = [row for row in report(out) if row["Result"] == "left out"]
-    assert [row["Image"] for row in left] == ["drawn/c_by hand.png"]
+    assert [row["Image"] for row in left] == ["drawn/c_by hand.png", "other.png"]
     assert "no image" in left[0]["Note"]
+    assert "no image by the pattern '*/raw/{name}-view.png'" in left[1]["Note"]
 
 
 def test_a_pattern_without_the_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

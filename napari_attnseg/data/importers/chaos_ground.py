@@ -1,8 +1,8 @@
-"""The masks of the CHAOS challenge: which belongs to which slice, and what their greys mean."""
+"""The masks of the CHAOS challenge: which belongs to which slice, and what is written for them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_attnseg.data.classes import ClassEntry, Classes, default_colour
 from napari_attnseg.data.convention import MaskConvention, values_text
+from napari_attnseg.data.importers.chaos_greys import NAMES, Greys, meaning_of_greys, organs, refusal
 from napari_attnseg.data.importers.item import Picture
 from napari_attnseg.data.importers.listing import natural
 from napari_attnseg.data.importers.nifti import read_nifti_mask
@@ -21,15 +22,12 @@ from napari_attnseg.wording import counted
 
 Array = np.ndarray[Any, Any]
 
-NAMES = ("background", "liver", "right kidney", "left kidney", "spleen")
 LIVER = 255
 """What the masks of CT hold."""
-# 63, 126, 189 and 252, with the room that the challenge gives them
-_GREYS = ((55, 70, 1), (110, 135, 2), (175, 200, 3), (240, 255, 4))
 
 
 def masks_of_slices(
-    slices: Sequence[Path], grounds: Sequence[Path], picture: Picture, is_ct: bool
+    slices: Sequence[Path], grounds: Sequence[Path], picture: Picture, greys: Greys | None
 ) -> tuple[list[Array | None], list[str]]:
     """Read the ground PNG of each slice.
 
@@ -41,8 +39,8 @@ def masks_of_slices(
         PNG files in natural order of their names.
     picture
         The volume, ZYX.
-    is_ct
-        Every value but 0 is liver, and becomes 255; else greys become the classes 1 to 4.
+    greys
+        What becomes the classes 1 to 4; None for CT: every value but 0 is liver, and becomes 255.
 
     Returns
     -------
@@ -52,10 +50,13 @@ def masks_of_slices(
     Raises
     ------
     DataError
-        A PNG is damaged, of another size than its slice, or holds a grey without a meaning, or palettes differ.
+        A PNG is damaged, of another size than its slice, or holds a grey without a meaning, or palettes differ, or
+        several greys of the slices would be one organ.
     """
     found, notices = _pair(slices, grounds)
     read = read_together(found.values())
+    if greys is not None:
+        _require_organs(read, greys)
     masks: list[Array | None] = []
     for z, path in enumerate(slices):
         ground = found.get(path)
@@ -64,23 +65,38 @@ def masks_of_slices(
             continue
         values = read[ground]
         require_size_of(ground, values, path, Picture(picture.pixels[z], "YX"))
-        masks.append(np.where(values[0], LIVER, 0).astype(np.uint8) if is_ct else _organs(values[0], ground))
+        masks.append(np.where(values[0], LIVER, 0).astype(np.uint8) if greys is None else organs(values[0], greys))
     return masks, notices
 
 
-def labels_of_volume(mask: Path, image: Path, is_ct: bool, volume: int | None = None) -> tuple[Array, tuple[str, ...]]:
-    """Read a NIfTI mask as the values that are written, uint8 (plane, y, x), and sentences for the user.
-
-    These are 0 and 255 of CT, else class numbers. `volume`: see `read_nifti`.
+def values_of_slices(slices: Sequence[Path], grounds: Sequence[Path]) -> set[int]:
+    """Return all values that the ground PNGs of these slices hold.
 
     Raises
     ------
     DataError
-        See `read_nifti_mask`; also a grey without a meaning, and several organs in CT.
+        A PNG is damaged, or palettes differ.
+    """
+    read = read_together(_pair(slices, grounds)[0].values())
+    return {value for values in read.values() for value in distinct(values).tolist()}
+
+
+def labels_of_volume(
+    mask: Path, image: Path, greys: Greys | None, volume: int | None = None
+) -> tuple[Array, tuple[str, ...]]:
+    """Read a NIfTI mask as the values that are written, uint8 (plane, y, x), and sentences for the user.
+
+    These are 0 and 255 of CT, for which `greys` is None, else class numbers. `volume`: see `read_nifti`.
+
+    Raises
+    ------
+    DataError
+        See `read_nifti_mask`; also a grey without a meaning, several that would be one organ, and several organs in CT.
     """
     values, notices = read_nifti_mask(mask, image, volume)
-    if not is_ct:
-        return _organs(values, mask), notices
+    if greys is not None:
+        _require_organs({mask: values}, greys)
+        return organs(values, greys), notices
     present = [int(value) for value in distinct(values) if value]
     if len(present) > 1:
         raise DataError(
@@ -98,10 +114,12 @@ def classes_of(*, is_ct: bool) -> Classes:
     )
 
 
-def meaning_of(*, is_ct: bool) -> MaskConvention:
-    """Return what the values of masks that are written mean."""
-    classes = classes_of(is_ct=is_ct)
-    return MaskConvention("binary" if is_ct else "classes", classes.values, classes.names)
+def meaning_of(greys: Greys | None) -> MaskConvention:
+    """Return what a repeated import goes by; `greys` is None for CT."""
+    if greys is not None:
+        return meaning_of_greys(greys)
+    classes = classes_of(is_ct=True)
+    return MaskConvention("binary", classes.values, classes.names)
 
 
 def _pair(slices: Sequence[Path], grounds: Sequence[Path]) -> tuple[dict[Path, Path], list[str]]:
@@ -122,19 +140,12 @@ def _pair(slices: Sequence[Path], grounds: Sequence[Path]) -> tuple[dict[Path, P
     return found, [f"{counted(len(left), 'mask')} {plural} no image and {plural} been left out: {names_text(left)}."]
 
 
-def _organs(values: Array, path: Path) -> Array:
-    """Turn class numbers, or greys, into class numbers (uint8)."""
-    present = [int(value) for value in np.unique(values)]
-    if present and present[-1] < len(NAMES):
-        return values.astype(np.uint8)
-    known = {value: number for low, high, number in _GREYS for value in range(low, high + 1)} | {0: 0}
-    unknown = [value for value in present if value not in known]
-    if unknown:
-        raise DataError(
-            f"The mask {path.name} holds {values_text(unknown)}; 63 (liver), 126 (right kidney), 189 (left kidney) and "
-            f"252 (spleen) were expected, or 0 to 4 ({path})."
-        )
-    lookup = np.zeros(256, np.uint8)
-    for value, number in known.items():
-        lookup[value] = number
-    return np.asarray(lookup[values])
+def _require_organs(read: Mapping[Path, Array], greys: Greys) -> None:
+    """Refuse the masks of one volume if they hold what is no organ, or several greys that would be one."""
+    values = {path: set(distinct(array).tolist()) for path, array in read.items()}
+    wrong, expected = refusal(set().union(*values.values()), greys)
+    if not wrong:
+        return
+    path = next(path for path, held in values.items() if held & set(wrong))
+    named = f"The mask {path.name} holds" if values[path] >= set(wrong) else f"{path.name} and others hold"
+    raise DataError(f"{named} {values_text(wrong)}; {expected} ({path}).")

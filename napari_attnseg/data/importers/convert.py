@@ -38,6 +38,8 @@ class Row:
     mask: str
     note: str = ""
     """A sentence for the user, or several."""
+    files: int = 1
+    """How many it stands for; see `LeftOut`."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Outcome:
     stopped: bool = False
 
     def count(self, *results: Result) -> int:
-        """Return how many rows have one of these results."""
-        return sum(row.result in results for row in self.rows)
+        """Return how many files have one of these results."""
+        return sum(row.files for row in self.rows if row.result in results)
 
 
 def convert(
@@ -90,7 +92,7 @@ def convert(
     """
     changes_meaning = claim(destination, job, plan, overwrite=overwrite)
     _update_classes(destination / FILE_NAME, plan.classes, anew=overwrite, is_stale=changes_meaning)
-    rows = [Row("left out", "", job.relative(item.source), "", item.reason) for item in plan.left_out]
+    rows = [Row("left out", "", job.relative(item.source), "", item.reason, item.files) for item in plan.left_out]
     taken: dict[str, Item] = {}
     stopped = False
     try:

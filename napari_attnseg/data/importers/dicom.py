@@ -17,7 +17,7 @@ from napari_attnseg.errors import DataError
 
 Array = np.ndarray[Any, Any]
 
-_EXTENSIONS = (".dcm", ".dicom", ".ima")
+DICOMS = (".dcm", ".dicom", ".ima")
 _PARALLEL = 0.01  # by which directions may differ that are the same but for rounding
 _UNEVEN = 0.01  # share of the usual distance by which slices may be apart before it is said
 
@@ -44,8 +44,20 @@ def dicom_files(folder: Path) -> list[Path]:
         The folder may not be read.
     """
     files = files_of(folder)
-    named = [path for path in files if path.suffix.lower() in _EXTENSIONS]
-    return named or [path for path in files if _has_dicom_mark(path)]
+    named = [path for path in files if path.suffix.lower() in DICOMS]
+    return named or [path for path in files if _may_be_dicom(path)]
+
+
+def has_dicom_mark(path: Path) -> bool:
+    """Whether a file begins as DICOM does.
+
+    Raises
+    ------
+    OSError
+        It may not be read.
+    """
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def read_series(files: list[Path]) -> Series:
@@ -83,10 +95,9 @@ def read_series(files: list[Path]) -> Series:
     return Series(Picture(_values(slices), "ZYX", spacing), tuple(item.path for item in slices), tuple(notices))
 
 
-def _has_dicom_mark(path: Path) -> bool:
+def _may_be_dicom(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+        return has_dicom_mark(path)
     except OSError:
         return True
 

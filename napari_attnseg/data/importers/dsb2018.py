@@ -1,7 +1,7 @@
 """The nuclei of the 2018 Data Science Bowl as Kaggle lays them out: a folder an image, and a PNG a nucleus.
 
 stage1_train/<id>/images/<id>.png
-stage1_train/<id>/masks/<any name>.png        255 in one nucleus, 0 elsewhere
+stage1_train/<id>/masks/<any name>.png        255 in one nucleus, 0 elsewhere; TIFF and BMP are read too
 """
 
 from __future__ import annotations
@@ -13,8 +13,19 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_attnseg.data.importers.item import Item, LeftOut, Loaded, Output, Plan
-from napari_attnseg.data.importers.listing import PICTURES, child, files, folders, require_folder, wrong_layout
+from napari_attnseg.data.importers.listing import (
+    PICTURES,
+    TIFFS,
+    child,
+    extension,
+    files,
+    folders,
+    require_folder,
+    wrong_layout,
+)
+from napari_attnseg.data.importers.others import is_side_file, not_read
 from napari_attnseg.data.importers.pictures import read_picture, read_values, require_size_of
+from napari_attnseg.data.report import names_text
 from napari_attnseg.errors import DataError
 from napari_attnseg.wording import counted
 
@@ -39,28 +50,44 @@ def find(source: Path, *, masks: Masks = "binary") -> Plan:
     """
     require_folder(source)
     root = child(source, "stage1_train") or source
-    items: list[Item] = []
-    left_out: list[LeftOut] = []
     unreadable: list[LeftOut] = []
-    for folder in folders(root, unreadable):
-        known = len(unreadable)
-        places = [child(folder, name, unreadable) for name in ("images", "masks")]
-        images, nuclei = (_pictures(place, unreadable) for place in places)
-        if not any(places) or len(unreadable) > known:
-            continue  # another folder, or one that may not be read
-        if len(images) != 1:
-            left_out.append(LeftOut(folder, _not_one(folder, images, nuclei)))
-            continue
-        load = partial(_load, folder.name, images[0], tuple(nuclei), masks)
-        items.append(Item(f"{folder.name}.tiff", images[0], nuclei[0].parent if nuclei else None, load))
-    if not items and not left_out:
+    others = files(root, unreadable)
+    found = [_found(folder, masks, others, unreadable) for folder in folders(root, unreadable)]
+    items = tuple(one for one in found if isinstance(one, Item))
+    left_out = [one for one in found if isinstance(one, LeftOut)]
+    if not items and all(one.files == 0 for one in left_out):
         raise wrong_layout(source, "a folder for each image with images/<id>.png and masks/*.png in it", unreadable)
     advice = ("--mask-values instances",) if masks == "instances" else ()
-    return Plan(tuple(items), (*unreadable, *left_out), advice=advice)
+    rest = not_read(others, "An image is read from its folder images/")
+    return Plan(items, (*unreadable, *left_out, *rest), advice=advice)
 
 
-def _pictures(folder: Path | None, unreadable: list[LeftOut]) -> list[Path]:
-    return [] if folder is None else [path for path in files(folder, unreadable) if path.suffix.lower() in PICTURES]
+def _found(folder: Path, masks: Masks, others: list[Path], unreadable: list[LeftOut]) -> Item | LeftOut | None:
+    """Return what a folder holds; None if it may not be read. Its other files go to `others`."""
+    known = len(unreadable)
+    places = [child(folder, name, unreadable) for name in ("images", "masks")]
+    inner = [[] if place is None else files(place, unreadable) for place in places]
+    if len(unreadable) > known:
+        return None
+    if not any(places):
+        return LeftOut(folder, f"{folder.name} has no folder images/ and no folder masks/, as an image's has.", files=0)
+    images, nuclei = ([path for path in listed if extension(path) in (*PICTURES, *TIFFS)] for listed in inner)
+    unread = [path for path in inner[1] if path not in nuclei and not is_side_file(path)]
+    others += [path for path in (*files(folder), *inner[0], *inner[1]) if path not in (*images, *nuclei, *unread)]
+    if len(images) != 1:
+        return LeftOut(folder, _not_one(folder, images, nuclei))
+    if unread:
+        return LeftOut(images[0], _unread(folder, unread))
+    load = partial(_load, folder.name, images[0], tuple(nuclei), masks)
+    return Item(f"{folder.name}.tiff", images[0], nuclei[0].parent if nuclei else None, load)
+
+
+def _unread(folder: Path, files: list[Path]) -> str:
+    them = "it" if len(files) == 1 else "them"
+    return (
+        f"{folder.name} has {counted(len(files), 'file')} in masks/ that cannot be read, {names_text(files)}, so that "
+        f"its mask would lack nuclei; save {them} as PNG or TIFF, or remove {them}."
+    )
 
 
 def _not_one(folder: Path, images: list[Path], nuclei: list[Path]) -> str:
@@ -74,10 +101,10 @@ def _load(name: str, image: Path, nuclei: tuple[Path, ...], masks: Masks) -> Loa
     picture = read_picture(image)
     if not nuclei:
         return Loaded((Output(f"{name}.tiff", picture, None),))
-    height, width = picture.pixels.shape[:2]
+    info = picture.info(image)
     if len(nuclei) >= 2**32:
         raise DataError(f"{name} has {len(nuclei)} nuclei, more than can be numbered.")
-    numbers = np.zeros((1, height, width), np.uint16 if len(nuclei) < 2**16 else np.uint32)
+    numbers = np.zeros((info.n_planes, info.height, info.width), np.uint16 if len(nuclei) < 2**16 else np.uint32)
     shared, empty = 0, 0
     for number, path in enumerate(nuclei, 1):
         values = read_values(path)

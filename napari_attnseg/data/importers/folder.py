@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +12,14 @@ from napari_attnseg.data.importers.folder_options import Options
 from napari_attnseg.data.importers.item import Item, LeftOut, Loaded, Plan, sliced
 from napari_attnseg.data.importers.listing import NIFTIS, TIFFS, content_text, extension, require_folder
 from napari_attnseg.data.importers.meaning import Before
-from napari_attnseg.data.importers.naming import NAME, Matching, Tree, guess, match
+from napari_attnseg.data.importers.naming import NAME, Matching, Tree, guess, look_like_masks, match
 from napari_attnseg.data.importers.nifti import read_nifti
+from napari_attnseg.data.importers.other_layouts import other_layouts
+from napari_attnseg.data.importers.others import not_read
 from napari_attnseg.data.importers.packages import require_nibabel
 from napari_attnseg.data.importers.pictures import read_picture, require_size_of
 from napari_attnseg.data.importers.subjects import IMAGES_OF_ONE, SLICES_OF_ONE, Names, names_of
+from napari_attnseg.data.report import names_text
 from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, ignore_event
 
@@ -58,38 +61,64 @@ def find(
     tree = Tree.of(source)
     if not tree.files and tree.unreadable:
         raise DataError(tree.unreadable[0].reason)
+    others = not_read(tree.others)
+    elsewhere = other_layouts(source, [*tree.files.values(), *tree.others])
     if not tree.files:
-        raise DataError(f"There are no PNG, JPEG, BMP, TIFF or NIfTI images in {source}: {content_text(source)}.")
+        raise DataError(_nothing_to_read(source, others, elsewhere))
     if any(extension(path) in NIFTIS for path in tree.files.values()):
         require_nibabel()
-    matching = guess(tree, options.images) if options.masks is None else _given(tree, options)
-    if not matching.pairs and not matching.unclear:
-        raise DataError(_no_images(source, matching))
-    if options.masks is not None and not matching.annotated and not matching.unclear:
-        raise DataError(
-            f"No image in {source} has a mask by the pattern '{options.masks}'; SOURCE must be a folder that holds the "
-            "images and the masks. Correct --masks, or leave it out to have the usual names tried."
-        )
+    matching = _matched(tree, options, elsewhere)
     reading = survey(source, matching, options, before, on_event, should_stop)
     named = _named(source, [image for image, _ in matching.pairs], options, before)
     items = tuple(
         _item(name, image, mask, options, reading)
         for name, (image, mask) in zip(named.names, matching.pairs, strict=True)
     )
-    unpaired = tuple(LeftOut(path, f"{path.name} is named as a mask but has no image.") for path in matching.unpaired)
     return Plan(
         items,
-        (*tree.unreadable, *tree.twins, *matching.unclear, *unpaired),
-        _notices(matching, reading),
+        (*tree.unreadable, *tree.twins, *_left_out(matching), *others),
+        (*elsewhere, *_notices(matching, look_like_masks(tree, matching), reading)),
         None if reading is None else classes_of(source, reading.convention),
         None if reading is None else reading.meaning,
         _advice(items, named, reading),
     )
 
 
-def _given(tree: Tree, options: Options) -> Matching:
-    assert options.masks is not None
-    return match(tree, options.images or f"{NAME}.*", options.masks)
+def _matched(tree: Tree, options: Options, elsewhere: Sequence[str]) -> Matching:
+    """Pair images and masks; refuse what is no way to pair them. `elsewhere` names importers that know how."""
+    if options.masks is None:
+        matching = guess(tree, options.images)
+    else:
+        matching = match(tree, options.images or f"{NAME}.*", options.masks)
+    if not matching.pairs and not matching.unclear:
+        raise DataError(_no_images(tree.root, matching))
+    if options.masks is not None and not matching.annotated and not matching.unclear:
+        raise DataError(
+            f"No image in {tree.root} has a mask by the pattern '{options.masks}'; SOURCE must be a folder that holds "
+            "the images and the masks. Correct --masks, or leave it out to have the usual names tried."
+        )
+    mask_like = look_like_masks(tree, matching)
+    if elsewhere and mask_like and matching.masks is None and options.images is None:
+        raise DataError(
+            f"{' '.join(elsewhere)} As any folder, masks would become images ({names_text(mask_like)}); if they are no "
+            "masks, say which files are images with --images."
+        )
+    return matching
+
+
+def _left_out(matching: Matching) -> tuple[LeftOut, ...]:
+    unpaired = (LeftOut(path, f"{path.name} is named as a mask but has no image.") for path in matching.unpaired)
+    skipped = (
+        LeftOut(path, f"{path.name} is no image by the pattern '{matching.images}'.", files=0)
+        for path in matching.skipped
+    )
+    return (*matching.unclear, *unpaired, *skipped)
+
+
+def _nothing_to_read(source: Path, others: Sequence[LeftOut], elsewhere: Sequence[str]) -> str:
+    reasons = elsewhere or [row.reason for row in others if row.files]
+    told = f"There are no PNG, JPEG, BMP, TIFF or NIfTI images in {source}: {content_text(source)}."
+    return " ".join((told, *reasons))
 
 
 def _no_images(source: Path, matching: Matching) -> str:
@@ -115,16 +144,23 @@ def _advice(items: tuple[Item, ...], named: Names, reading: Reading | None) -> t
     return tuple(advice)
 
 
-def _notices(matching: Matching, reading: Reading | None) -> tuple[str, ...]:
+def _notices(matching: Matching, mask_like: Sequence[Path], reading: Reading | None) -> tuple[str, ...]:
+    unpaired = (
+        f"Named as masks but found with no image, and so imported as images: {names_text(mask_like)}. If they are "
+        "masks, say how they are named with --masks.",
+    )
+    rest = unpaired if mask_like else ()
     if matching.masks is None:
         return (
             "No masks were found by the usual names; say where they are with --masks, such as 'masks/{name}_seg.png'.",
+            *rest,
         )
     named = (
         "" if NAME not in matching.images or matching.images == f"{NAME}.*" else f", of the images {matching.images}"
     )
     first = f"Masks: {matching.masks}{named}; {matching.annotated} of {len(matching.pairs)} images have one."
-    return (first,) if reading is None else (first, *reading.convention.notices, *reading.notices.values())
+    read = () if reading is None else (*reading.convention.notices, *reading.notices.values(), *reading.hints)
+    return (first, *read, *rest)
 
 
 def _item(name: str, image: Path, mask: Path | None, options: Options, reading: Reading | None) -> Item:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from napari_attnseg.data.importers.naming import Matching
 from napari_attnseg.data.importers.nifti import read_nifti_mask
 from napari_attnseg.data.importers.palettes import Palette, are_greys, palettes_text
 from napari_attnseg.data.importers.pictures import StoredMask, read_stored, read_values
+from napari_attnseg.data.importers.soft_edges import Edges, edges_of, hint_of
 from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct
 from napari_attnseg.errors import DataError
 from napari_attnseg.events import EventHandler, Progress
@@ -40,6 +41,8 @@ class Reading:
     """Whether of masks with a palette the greys are the values, not the numbers of their colours."""
     notices: Mapping[Path, str] = field(default_factory=dict)
     """What the report says of a mask, for all that are alike."""
+    hints: tuple[str, ...] = ()
+    """What may be wrong with how the masks are read, a sentence each."""
 
 
 def survey(
@@ -62,6 +65,7 @@ def survey(
     pairs = [(image, mask) for image, mask in matching.pairs if mask is not None]
     seen: dict[Path, tuple[MaskValues, MaskValues]] = {}
     palettes: dict[Path, Palette] = {}
+    edges = Edges()
     for number, (image, path) in enumerate(pairs):
         if should_stop():
             raise KeyboardInterrupt
@@ -70,17 +74,24 @@ def survey(
             mask, _ = _read(path, image, options)
         except DataError:
             continue  # it is left out with this reason when it is converted
-        numbers = _described(mask.numbers)
+        numbers = greys = _described(mask.numbers)
         if mask.palette is not None:
             palettes[path] = mask.palette
-        seen[path] = (numbers, _described(mask.values(True)) if mask.palette and mask.palette.is_grey else numbers)
+        if mask.palette is not None and mask.palette.is_grey:
+            greys = _described(mask.values(True))
+        if mask.palette is None or mask.palette.is_grey:
+            edges += edges_of(mask.values(True), greys.values)
+        seen[path] = (numbers, greys)
     if not seen:
         return Reading(_UNREAD) if pairs else None
     mode = "binary" if options.threshold is not None else options.mask_values
     by_greys = are_greys(palettes, only_background=mode in ("binary", "instances"))
     values = {path: greys if by_greys else numbers for path, (numbers, greys) in seen.items()}
     text = palettes_text(palettes, by_greys) if palettes else ""
-    return _decided(source, values, mode, before, by_greys, {next(iter(palettes)): text} if text else {})
+    reading = _decided(source, values, mode, before, by_greys, {next(iter(palettes)): text} if text else {})
+    if mode != "auto" or reading.convention.kind == "binary" or named_classes(source) is not None:
+        return reading
+    return _looked_at_edges(reading, edges, before)
 
 
 def _decided(
@@ -99,6 +110,23 @@ def _decided(
     except DataError as error:
         raise DataError(f"{error} For an import, use --mask-values, or put classes.json into {source}.") from error
     return Reading(convention, convention if found else NOTHING, by_greys, notices)
+
+
+def _looked_at_edges(reading: Reading, edges: Edges, before: Before) -> Reading:
+    """Refuse soft edges that would become classes or objects, or say that they may be some.
+
+    What was imported like that before goes on as it began.
+    """
+    if not edges.may_be_soft:
+        return reading
+    if edges.are_soft and not before.has_masks:
+        kind = reading.convention.kind
+        read_as = "classes" if kind == "classes" else "numbered objects"
+        raise DataError(
+            f"The greys of the masks would be read as {read_as}. {hint_of(edges)}. If they are {read_as} all the same, "
+            f"say so with --mask-values {kind}."
+        )
+    return replace(reading, hints=(f"{hint_of(edges)} into another folder.",))
 
 
 def read_mask(mask: Path, image: Path, options: Options, reading: Reading) -> tuple[Array, tuple[str, ...]]:

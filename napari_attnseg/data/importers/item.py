@@ -113,8 +113,11 @@ class LeftOut:
     """A file or a folder that is not imported."""
 
     source: Path
+    """Also a folder and a pattern, such as `raw/*.czi`, for all files of one kind."""
     reason: str
     """A sentence."""
+    files: int = 1
+    """How many it stands for; 0 for what is no image, such as a table, and is not missed."""
 
 
 @dataclass(frozen=True)

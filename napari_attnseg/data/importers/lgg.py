@@ -6,6 +6,7 @@ kaggle_3m/<patient>/<patient>_<n>_mask.tif    255 in the abnormality, 0 elsewher
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -16,23 +17,27 @@ from napari_attnseg.data.importers.listing import (
     TIFFS,
     child,
     extension,
-    files,
-    folders,
     require_folder,
     stem,
+    walk,
     wrong_layout,
 )
+from napari_attnseg.data.importers.others import not_read
 from napari_attnseg.data.importers.pictures import read_picture, read_values, require_size_of
+from napari_attnseg.data.report import names_text
 from napari_attnseg.errors import DataError
+from napari_attnseg.wording import counted
 
 GROUP_PATTERN = "^(.+)_[0-9]+$"
 _MASK = "_mask"
+_NUMBERED = re.compile(GROUP_PATTERN)
 
 
 def find(source: Path) -> Plan:
     """List the slices of all patients in `kaggle_3m`, in the folder that holds it, or of one patient's folder.
 
-    Names are kept and all go into one folder; the mask of `<patient>_<n>.tif` becomes `<patient>_<n>_MASK.tif`.
+    Names are kept and all go into one folder; the mask of `<patient>_<n>.tif` becomes `<patient>_<n>_MASK.tif`. A
+    patient's folder may be called otherwise than its files.
 
     Raises
     ------
@@ -41,13 +46,22 @@ def find(source: Path) -> Plan:
     """
     require_folder(source)
     left_out: list[LeftOut] = []
-    patients = _patients(_root(source), left_out)
+    patients: list[list[Path]] = []
+    others: list[Path] = []
+    unlike: list[LeftOut] = []
+    for folder, files in walk(_root(source), left_out):
+        tiffs = [path for path in files if extension(path) in TIFFS]
+        others += [path for path in files if extension(path) not in TIFFS]
+        if _is_patient(folder, tiffs):
+            patients.append(tiffs)
+        elif tiffs:
+            unlike.append(LeftOut(folder, _unlike(folder, tiffs), files=len(tiffs)))
     if not patients:
         wanted = "a folder for each patient with <patient>_<n>.tif and <patient>_<n>_mask.tif in it"
         raise wrong_layout(source, wanted, left_out)
     items = []
     for tiffs in patients:
-        masks = {stem(path).lower()[: -len(_MASK)]: path for path in tiffs if stem(path).lower().endswith(_MASK)}
+        masks = {stem(path).lower()[: -len(_MASK)]: path for path in tiffs if is_mask(path)}
         images = [path for path in tiffs if path not in masks.values()]
         for image in images:
             mask = masks.pop(stem(image).lower(), None)
@@ -56,7 +70,19 @@ def find(source: Path) -> Plan:
             LeftOut(path, f"{path.name} is a mask without its image; {stem(path)[: -len(_MASK)]}.tif was expected.")
             for path in masks.values()
         ]
+    left_out += [*unlike, *not_read(others, "Images and masks here are TIFF")]
     return Plan(tuple(items), tuple(left_out), advice=(f"--group-pattern '{GROUP_PATTERN}'",))
+
+
+def is_mask(path: Path) -> bool:
+    """Whether a file is named as a mask."""
+    return stem(path).lower().endswith(_MASK)
+
+
+def is_of_patient(path: Path, folder: Path) -> bool:
+    """Whether an image or a mask is named after its folder and numbered, `<folder>_<n>.tif`."""
+    rest = stem(path).lower().removesuffix(_MASK).removeprefix(f"{folder.resolve().name.lower()}_")
+    return rest.isdecimal()
 
 
 def _root(source: Path) -> Path:
@@ -68,19 +94,22 @@ def _root(source: Path) -> Path:
     return source
 
 
-def _patients(root: Path, unreadable: list[LeftOut]) -> list[list[Path]]:
-    """Return the TIFF files of each patient."""
-    tiffs = {folder: _tiffs(folder, unreadable) for folder in (root, *folders(root, unreadable))}
-    return [found for folder, found in tiffs.items() if any(_belongs(path, folder) for path in found)]
+def _is_patient(folder: Path, tiffs: list[Path]) -> bool:
+    """Whether files are named after their folder, or numbered masks have their images."""
+    if any(is_of_patient(path, folder) for path in tiffs):
+        return True
+    images = {stem(path).lower() for path in tiffs if not is_mask(path)}
+    masked = {stem(path).lower().removesuffix(_MASK) for path in tiffs if is_mask(path)}
+    return any(_NUMBERED.fullmatch(name) for name in images & masked)
 
 
-def _tiffs(folder: Path, unreadable: list[LeftOut]) -> list[Path]:
-    return [path for path in files(folder, unreadable) if extension(path) in TIFFS]
-
-
-def _belongs(path: Path, patient: Path) -> bool:
-    rest = stem(path).lower().removesuffix(_MASK).removeprefix(f"{patient.resolve().name.lower()}_")
-    return rest.isdecimal()
+def _unlike(folder: Path, tiffs: list[Path]) -> str:
+    plural = "is" if len(tiffs) == 1 else "are"
+    return (
+        f"{counted(len(tiffs), 'TIFF file')} in {folder.name} ({names_text(tiffs)}) {plural} not named as slices of a "
+        "patient with their masks, <patient>_<n>.tif and <patient>_<n>_mask.tif; rename them, or import them with: "
+        "napari-attnseg import folder."
+    )
 
 
 def _load(image: Path, mask: Path | None) -> Loaded:

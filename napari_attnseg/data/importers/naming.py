@@ -26,8 +26,9 @@ _FOLDERS = {
     *_WORDS, "annotations", "annotated", "ground", "ground_truth", "ground-truth", "ground truth", "gts", "labelstr",
     "labelsts", "segmentations", "segmentationclass", "segmentationobject", "targets", "1st_manual",
 }  # fmt: skip
-_IMAGE_WORDS = ("image", "images", "img", "im", "volume", "raw")
+_IMAGE_WORDS = ("image", "images", "img", "im", "volume", "raw", "src", "source", "orig", "original", "scan")
 _SEPARATORS = ("_", "-", ".")
+_MASK_WORD = re.compile(rf"(?<![a-z])(?:{'|'.join(_WORDS)})(?![a-z])")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Matching:
     """Files that are named as masks, without an image."""
     unclear: tuple[LeftOut, ...] = ()
     """Images for which the pattern finds several masks."""
+    skipped: tuple[Path, ...] = ()
+    """Files that neither pattern matches."""
 
     @property
     def annotated(self) -> int:
@@ -62,6 +65,8 @@ class Tree:
     """Files whose names differ from another's in nothing but upper and lower case."""
     unreadable: list[LeftOut] = field(default_factory=list)
     """Folders that may not be read."""
+    others: list[Path] = field(default_factory=list)
+    """Files of other extensions."""
 
     @classmethod
     def of(cls, root: Path, extensions: Iterable[str] = READABLE) -> Tree:
@@ -71,6 +76,8 @@ class Tree:
             for path in files:
                 if extension(path) in wanted:
                     tree._add(path)
+                else:
+                    tree.others.append(path)
         return tree
 
     def _add(self, path: Path) -> None:
@@ -104,7 +111,7 @@ def match(tree: Tree, images: str, masks: str, *, only_images: bool = True) -> M
     images, masks = images.casefold(), masks.casefold()
     name_of, find, named_as_mask = _namer(tree, images), _finder(tree, masks), _mask_test(tree, masks)
     found: dict[str, list[str]] = {}
-    others = []
+    others, skipped = [], []
     for relative in tree.files:
         name = name_of(relative)
         if named_as_mask(relative):
@@ -113,6 +120,8 @@ def match(tree: Tree, images: str, masks: str, *, only_images: bool = True) -> M
             found[relative] = sorted(set(find(relative, name)) - {relative})
         elif not only_images:
             found[relative] = []
+        else:
+            skipped.append(relative)
     taken = {mask for masks_of_one in found.values() for mask in masks_of_one}
     kept = {relative: masks_of_one for relative, masks_of_one in found.items() if relative not in taken}
     pairs = [
@@ -120,7 +129,8 @@ def match(tree: Tree, images: str, masks: str, *, only_images: bool = True) -> M
     ]
     unclear = [_several(tree, relative, several) for relative, several in kept.items() if len(several) > 1]
     unpaired = tuple(tree.files[relative] for relative in others if relative not in taken)
-    return Matching(images, masks, tuple(pairs), unpaired, tuple(unclear))
+    left = tuple(tree.files[relative] for relative in skipped if relative not in taken)
+    return Matching(images, masks, tuple(pairs), unpaired, tuple(unclear), left)
 
 
 def _several(tree: Tree, image: str, masks: list[str]) -> LeftOut:
@@ -144,7 +154,21 @@ def guess(tree: Tree, images: str | None = None) -> Matching:
     pattern = (images or ALL_IMAGES).casefold()
     name_of = _namer(tree, pattern)
     pairs = tuple((path, None) for relative, path in tree.files.items() if name_of(relative) is not None)
-    return Matching(pattern, None, pairs)
+    skipped = tuple(path for relative, path in tree.files.items() if name_of(relative) is None)
+    return Matching(pattern, None, pairs, skipped=skipped)
+
+
+def look_like_masks(tree: Tree, matching: Matching) -> list[Path]:
+    """Return the images without a mask whose name, or folder, has a word for masks that no image with a mask has."""
+    images = [path.relative_to(tree.root) for path, mask in matching.pairs if mask is not None]
+    words = {word for path in images for word in _MASK_WORD.findall(stem(path).casefold())}
+    folders = {folder for path in images for folder in path.parents}
+
+    def looks_like_mask(path: Path) -> bool:
+        named = set(_MASK_WORD.findall(stem(path).casefold())) - words
+        return bool(named) or any(one.name.casefold() in _FOLDERS for one in path.parents if one not in folders)
+
+    return [path for path, mask in matching.pairs if mask is None and looks_like_mask(path.relative_to(tree.root))]
 
 
 def _usual(tree: Tree) -> Iterator[tuple[str, str]]:
@@ -165,7 +189,8 @@ def _usual(tree: Tree) -> Iterator[tuple[str, str]]:
                 yield f"{image_word}{NAME}{ANY}", f"{place}{word}{NAME}{ANY}"
                 yield f"{NAME}{image_word}{ANY}", f"{place}{NAME}{word}{ANY}"
             if place:
-                yield f"{NAME}_{image_word}{ANY}", f"{place}{NAME}{ANY}"
+                for separator in _SEPARATORS:
+                    yield f"{NAME}{separator}{image_word}{ANY}", f"{place}{NAME}{ANY}"
         if place and any(text.endswith("_0000") for text in stems):
             yield f"{NAME}_0000{ANY}", f"{place}{NAME}{ANY}"  # as nnU-Net numbers the channels of an image
 
