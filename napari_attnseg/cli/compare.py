@@ -27,7 +27,8 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         "compare",
         help="train several models on the same images and compare them",
         description="Train each model with each loss (and recipe), score all of them on the same held-out images, and\n"
-        "write DIR/report.html with tables and figures. Asked again with the same DIR it goes on where it was.",
+        "write DIR/report.html with tables and figures. Asked again with the same DIR it goes on where it was, also\n"
+        "with more repeats, or with another device, precision or image memory for what is not finished.",
         formatter_class=HelpFormatter,
     )
     parser.add_argument(
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.report_only:
         folder = ComparisonFolder(options.out or options.data)
-        _report(folder, folder.read())
+        _report(folder, folder.read(), values)
         return 0
     folder = ComparisonFolder(options.out)
     record = _trained(folder, _asked(options, values))
@@ -99,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
             f"  napari-attnseg compare {shlex.quote(str(folder.path))} --report-only"
         )
         return 130
-    _report(folder, record)
+    _report(folder, record, values)
     if record.failures:
         count, total = len(record.failures), len(record.asked.runs)
         name, why = next(iter(record.failures.items()))
@@ -151,23 +152,26 @@ def _trained(folder: ComparisonFolder, asked: Asked) -> Record | None:
         try:
             with shown("Preparing") as on_event:
                 record = prepare(folder, asked, on_event, interrupt)
-            print(_summary(record), flush=True)
+            print(_summary(folder, record), flush=True)
             with shown("Comparing") as on_event:
                 return run_all(folder, record, on_event, _say, interrupt)
         except Stopped:
             return None
 
 
-def _summary(record: Record) -> str:
+def _summary(folder: ComparisonFolder, record: Record) -> str:
+    from napari_attnseg.comparison.scoring import is_scored
+
     asked = record.asked
     train, held_out = record.splits[0]
     names = ", ".join(variant.name for variant in asked.variants)
     what = f"{asked.folds} folds" if asked.folds else f"{len(train)} images to learn from, {len(held_out)} held out"
-    count = len(asked.runs)
-    return f"Compare {names}: {counted(count, 'training')}, {what}."
+    done = sum(is_scored(folder.run_path(run.name)) for run in asked.runs)
+    count = counted(len(asked.runs), "training") + (f" ({done} done already)" if done else "")
+    return f"Compare {names}: {count}, {what}."
 
 
-def _report(folder: ComparisonFolder, record: Record) -> None:
+def _report(folder: ComparisonFolder, record: Record, values: dict[str, Any]) -> None:
     from napari_attnseg.comparison.collect import collect, prediction_settings
     from napari_attnseg.comparison.report.story import story_of
     from napari_attnseg.comparison.report.writing import write_report
@@ -175,7 +179,7 @@ def _report(folder: ComparisonFolder, record: Record) -> None:
 
     print("Making the report.", flush=True)
     results = collect(folder, record)
-    path = write_report(folder.path, results, story_of(record, results), prediction_settings(record))
+    path = write_report(folder.path, results, story_of(record, results), prediction_settings(record, values))
     width = max(len(model.label) for model in results.models)
     print(f"{'':<{width}}  {'mean F1':<15}  mean Jaccard")
     for model in ranked(results.models):

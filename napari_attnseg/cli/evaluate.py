@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_attnseg.comparison.side_by_side import Evaluated, Score
     from napari_attnseg.training.evaluation import Evaluation
 
+_EACH_CLASS = "each class, all pixels"
+
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -136,9 +138,11 @@ def _print_one(found: Evaluation) -> None:
     for name, mean, pooled in table(found):
         print(f"  {name:<10} {mean}   {pooled}")
     if len(found.class_names) > 2:
-        print("Dice of each class, all pixels:")
-        for name, dice in zip(found.class_names, found.dice, strict=True):
-            print(f"  {name:<20} {dice:.4f}")
+        names, columns = _by_class(found)
+        width = max(map(len, (_EACH_CLASS, *(f"  {name}" for name in names))))
+        print(f"{_EACH_CLASS:<{width}}" + "".join(f"  {measure:>6}" for measure in columns))
+        for number, name in enumerate(names):
+            print(f"{f'  {name}':<{width}}" + "".join(f"  {values[number]:.4f}" for values in columns.values()))
 
 
 def _print_side_by_side(found: Sequence[Evaluated]) -> None:
@@ -153,14 +157,27 @@ def _print_side_by_side(found: Sequence[Evaluated]) -> None:
     rows.append(("all pixels", []))
     rows += [(f"  {name}", [each[number][2] for each in tables]) for number, name in enumerate(names)]
     if len(classes) > 2:
-        rows.append(("Dice of each class, all pixels", []))
-        for number, name in enumerate(classes):
-            rows.append((f"  {name}", [f"{one.evaluation.dice[number]:.4f}" for one in found]))
+        by_class = [_by_class(one.evaluation) for one in found]
+        names, measures = by_class[0]
+        for measure in measures:
+            rows.append((f"{measure} of {_EACH_CLASS}", []))
+            for number, name in enumerate(names):
+                rows.append((f"  {name}", [f"{columns[measure][number]:.4f}" for _, columns in by_class]))
     margin = max(len(start) for start, _ in rows)
     widths = [max(6, len(one.label)) for one in found]
     for start, cells in rows:
         shown = "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
         print(f"{start:<{margin}}{shown}".rstrip())
+
+
+def _by_class(found: Evaluation) -> tuple[list[str], dict[str, list[float]]]:
+    """Return the rows of the table of classes, which end in both means, and its columns by what is measured."""
+    from napari_attnseg.comparison.results import CLASS_MEASURES
+
+    background, *classes = found.class_names
+    values = {name: measure(found.matrix) for name, measure in CLASS_MEASURES.items()}
+    columns = {name: [*each[1:], each[1:].mean(), each[0], each.mean()] for name, each in values.items()}
+    return [*classes, "mean", background, f"mean with {background}"], columns
 
 
 def _require_report_folder(path: Path | None) -> None:

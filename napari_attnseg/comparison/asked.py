@@ -90,6 +90,16 @@ class Asked:
             for variant in self.variants
         )
 
+    @property
+    def given_settings(self) -> list[tuple[str, str, str, Any]]:
+        """The settings that were given, in the order of their options: group, name, name of the option, value."""
+        return [
+            (group, name, option_name(name, info), self.given[group][name])
+            for group, kind in RunSettings.groups().items()
+            for name, info in kind.model_fields.items()
+            if name in self.given.get(group, {})
+        ]
+
     def settings(self, variant: Variant, seed: int) -> RunSettings:
         """Return the settings of a training.
 
@@ -118,10 +128,8 @@ class Asked:
         words = ["napari-attnseg", "compare", str(self.data), *_option("models", self.models)]
         words += [*_option("losses", self.losses), *_option("recipes", self.recipe_sources)]
         words += ["--repeats", str(self.repeats), *(["--folds", str(self.folds)] if self.folds else [])]
-        for group, kind in RunSettings.groups().items():
-            for name, info in kind.model_fields.items():
-                if name in self.given.get(group, {}):
-                    words += _setting_option(option_name(name, info), self.given[group][name])
+        for _, _, option, value in self.given_settings:
+            words += _setting_option(option, value)
         return shlex.join([*words, "--out", str(out)])
 
     def to_json(self) -> dict[str, Any]:

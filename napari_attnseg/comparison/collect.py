@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from napari_attnseg.comparison.asked import labels_of
 from napari_attnseg.comparison.record import ComparisonFolder, Record
@@ -58,7 +59,10 @@ def class_colours(data: Path, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(default_colour(number) for number in range(len(names)))
 
 
-def prediction_settings(record: Record) -> PredictionSettings:
-    """Return how the images of a report are predicted: where the trainings were told to compute."""
-    training = record.asked.given.get("training", {})
-    return PredictionSettings(**{name: training[name] for name in ("device", "precision") if name in training})
+def prediction_settings(record: Record, given: dict[str, Any]) -> PredictionSettings:
+    """Return how the images of a report are predicted: where it is asked for now, else where the trainings were.
+
+    `given` are settings by name, of which others than those of the device say nothing here.
+    """
+    known = {**record.asked.given.get("training", {}), **given}
+    return PredictionSettings(**{name: known[name] for name in ("device", "precision") if name in known})

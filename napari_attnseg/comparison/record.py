@@ -13,12 +13,15 @@ from typing import Any
 
 from napari_attnseg.comparison.asked import Asked
 from napari_attnseg.comparison.folds import Split
+from napari_attnseg.comparison.taking_up import Earlier, earlier_of, require_same, taken_up
 from napari_attnseg.data.atomic import write_json
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.errors import RunFolderError
 
 FORMAT_VERSION = 1
 FILE_NAME = "comparison.json"
+_LATER = ("digests", "earlier")  # not in the first files of this version
+_THEN = " then "
 LOCK = ".compare.lock"  # held by the process that works in the folder; see `alone`
 
 
@@ -31,13 +34,17 @@ class Record:
     """One, or one for each fold."""
     command: str
     """What to type to have it all again."""
+    earlier: Earlier = field(default_factory=dict)
+    """What settings were before they were given anew; see `taken_up`."""
     failures: dict[str, str] = field(default_factory=dict)
     """Why a run failed, by its name."""
     digests: dict[str, str] = field(default_factory=dict)
     """What the images and masks were, by path; see `digests_of`."""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: _versions())
+    """The numbers by name; 'one then another' where it went on with others."""
     machine: str = field(default_factory=lambda: _machine())
+    """What computed, likewise."""
 
     def split_of(self, fold: int | None) -> Split:
         """Return the split of a fold, or the only one."""
@@ -48,6 +55,20 @@ class Record:
         others = {name: text for name, text in self.failures.items() if name != run}
         return replace(self, failures=others if sentence is None else {**others, run: sentence})
 
+    def taken_up(self, asked: Asked, out: Path) -> Record:
+        """Return the record of this comparison as it goes on where the same is asked for, see `require_same`."""
+        goes_on = taken_up(self.asked, asked)
+        earlier = earlier_of(self.asked, goes_on, self.earlier)
+        if earlier == self.earlier and goes_on.repeats == self.asked.repeats:
+            return self
+        return replace(self, asked=goes_on, earlier=earlier, command=goes_on.command(out))
+
+    def computed_here(self) -> Record:
+        """Return the record of a comparison of which more is computed now, on this machine."""
+        names = dict.fromkeys((*self.versions, *_versions()))
+        versions = {name: _then(self.versions.get(name, ""), _versions().get(name, "")) for name in names}
+        return replace(self, versions=versions, machine=_then(self.machine, _machine()))
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
         return {
@@ -57,6 +78,7 @@ class Record:
             "machine": self.machine,
             "command": self.command,
             "asked": self.asked.to_json(),
+            "earlier": self.earlier,
             "splits": [{"train": _paths(train), "held_out": _paths(held_out)} for train, held_out in self.splits],
             "runs": [run.name for run in self.asked.runs],
             "failures": self.failures,
@@ -91,8 +113,8 @@ class ComparisonFolder:
                 raise RunFolderError(f"{self.json} is of a newer version of napari-attnseg; update napari-attnseg.")
             splits = tuple((_pairs(item["train"]), _pairs(item["held_out"])) for item in values["splits"])
             kept = {name: values[name] for name in ("command", "failures", "created", "versions", "machine")}
-            digests = dict(values.get("digests", {}))  # there were none at first
-            return Record(Asked.from_json(values["asked"]), splits, **kept, digests=digests)
+            later: dict[str, Any] = {name: dict(values.get(name, {})) for name in _LATER}
+            return Record(Asked.from_json(values["asked"]), splits, **kept, **later)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(f"{self.json} is damaged ({error!r}); choose another --out.") from error
 
@@ -116,7 +138,7 @@ class ComparisonFolder:
         """
         if self.json.is_file():
             record = self.read()
-            _require_same(record.asked, asked, self.path)
+            require_same(record.asked, asked, self.path)
             return record
         inside = {item.name for item in self.path.iterdir()} if self.path.is_dir() else set()
         strangers = sorted(inside - {LOCK})
@@ -127,39 +149,15 @@ class ComparisonFolder:
         return None
 
 
-def _require_same(was: Asked, now: Asked, path: Path) -> None:
-    """Refuse to go on with another comparison in the same folder; its tables would mix what cannot be compared."""
-    # through JSON, for that is how the earlier one was kept: tuples become lists, paths text
-    before, after = (json.loads(json.dumps(asked.to_json(), default=str)) for asked in (was, now))
-    for name, title in (("models", "models"), ("losses", "losses"), ("repeats", "repeats"), ("folds", "folds")):
-        _refuse_change(before[name], after[name], title, path)
-    _refuse_change(before["data"], after["data"], "the data", path)
-    for group in dict.fromkeys((*before["settings"], *after["settings"])):
-        old, new = before["settings"].get(group, {}), after["settings"].get(group, {})
-        for name in dict.fromkeys((*old, *new)):
-            _refuse_change(old.get(name), new.get(name), f"the setting {name}", path)
-    _refuse_change(sorted(before["recipes"]), sorted(after["recipes"]), "recipes", path)
-    if before["recipes"] != after["recipes"]:
-        raise RunFolderError(f"A recipe has changed since the comparison in {path} began; choose another --out.")
-
-
-def _refuse_change(was: Any, now: Any, what: str, path: Path) -> None:
-    if was != now:
-        raise RunFolderError(
-            f"The comparison in {path} was begun with {what} {_shown(was)}, not {_shown(now)}; ask for the same to go "
-            "on with it, or choose another --out."
-        )
-
-
-def _shown(value: Any) -> str:
-    if value is None or value == []:
-        return "left at the default"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def _versions() -> dict[str, str]:
     found = {name: version(name) for name in ("napari-attnseg", "torch", "numpy")}
     return found | {"python": platform.python_version()}
+
+
+def _then(before: str, now: str) -> str:
+    """Return what was before and what is now, the same only once."""
+    known = before.split(_THEN) if before else []
+    return before if not now or now in known else _THEN.join((*known, now))
 
 
 def _machine() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,17 @@ from numpy.typing import NDArray
 
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.training.evaluation import Evaluation, ImageScore
-from napari_attnseg.training.metrics import class_dice
+from napari_attnseg.training.metrics import class_dice, class_iou
 from napari_attnseg.training.run_folder import MetricsRow
+
+THEN = ", then "
+"""Stands between the devices of a training that went on elsewhere."""
+
+ClassMeasure = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""From a confusion matrix to a figure of each class, background first."""
+
+CLASS_MEASURES: dict[str, ClassMeasure] = {"Dice": class_dice, "IoU": class_iou}
+"""By what each class is measured where there are several."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class ScoredRun:
     memory: int | None = None
     """The most bytes that the training held, on the GPU or without one in the computer's memory."""
     device: str = ""
-    """Where it was trained."""
+    """Where it was trained, and if elsewhere scored; several in their order with `THEN` between. '' if unknown."""
     curve: tuple[MetricsRow, ...] = ()
     """The rows of metrics.csv."""
     time_is_limited: bool = False
@@ -63,6 +73,11 @@ class ScoredRun:
     def evaluation(self) -> Evaluation:
         """The scores of all its images together."""
         return Evaluation(tuple(image.result for image in self.images), self.class_names)
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether it was computed on one device and then on another."""
+        return THEN in self.device
 
     @property
     def last_score(self) -> float | None:
@@ -101,6 +116,17 @@ def spread_of(values: Iterable[float | None]) -> Spread | None:
 
 
 @dataclass(frozen=True)
+class ByClass:
+    """Dice or IoU of each class over all pixels of a repeat, and their means, spread over the repeats."""
+
+    each: tuple[Spread, ...]
+    """Background first."""
+    mean: Spread
+    """Of all classes but the background."""
+    mean_with_background: Spread
+
+
+@dataclass(frozen=True)
 class ComparedModel:
     """All runs of one of the things that are compared."""
 
@@ -129,6 +155,18 @@ class ComparedModel:
         found = spread_of(float(one.dice[class_id]) for one in self.repeats)
         assert found is not None
         return found
+
+    def by_class(self, measure: ClassMeasure) -> ByClass:
+        """Return what each class scores over all pixels of a repeat, those of its folds together."""
+        values = np.array([measure(one.matrix) for one in self.repeats])  # (repeats, classes)
+
+        def spread(of_repeats: NDArray[np.float64]) -> Spread:
+            found = spread_of(of_repeats.tolist())
+            assert found is not None
+            return found
+
+        means = spread(values[:, 1:].mean(axis=1)), spread(values.mean(axis=1))
+        return ByClass(tuple(spread(column) for column in values.T), *means)
 
     @property
     def image_scores(self) -> dict[Path, float]:
@@ -166,6 +204,11 @@ class Results:
     def has_classes(self) -> bool:
         """Whether there is more than foreground and background."""
         return len(self.class_names) > 2
+
+    @property
+    def devices(self) -> dict[str, int]:
+        """Where it was computed, and how many runs were there; of models that came as files nothing is known."""
+        return dict(Counter(run.device for model in self.models for run in model.runs if run.device))
 
     @property
     def images(self) -> dict[Path, ScoredImage]:

@@ -18,6 +18,7 @@ from napari_attnseg.comparison.record import ComparisonFolder, Record
 from napari_attnseg.comparison.scoring import is_scored, score_run
 from napari_attnseg.errors import AttnSegError, Stopped
 from napari_attnseg.events import Cancelled, Event, EventHandler, Failed, Finished, Progress, event_from_json
+from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.run_folder import RunFolder
 from napari_attnseg.wording import counted
 
@@ -81,7 +82,9 @@ def run_all(
         if run.variant in hopeless:
             failure: str | None = f"Not tried, since the same settings failed at once in {hopeless[run.variant]}."
         else:
-            failure = _one(path, run, pace, on_event, should_stop)
+            training = record.asked.settings(run.variant, run.seed).training
+            computing = PredictionSettings(device=training.device, precision=training.precision)
+            failure = _one(path, run, pace, on_event, should_stop, computing)
         if failure is None:
             pace.seconds.append(time.monotonic() - began)
         elif run.variant not in hopeless and not RunFolder(path).metrics.exists():
@@ -94,8 +97,15 @@ def run_all(
     return record
 
 
-def _one(path: Path, run: AskedRun, pace: _Pace, on_event: EventHandler, should_stop: Callable[[], bool]) -> str | None:
-    """Train and score a run; return why it failed, or None."""
+def _one(
+    path: Path,
+    run: AskedRun,
+    pace: _Pace,
+    on_event: EventHandler,
+    should_stop: Callable[[], bool],
+    computing: PredictionSettings,
+) -> str | None:
+    """Train a run, and score it where `computing` says; return why it failed, or None."""
     began = time.monotonic()
 
     def tell(event: Event, start: float, end: float) -> None:
@@ -117,7 +127,7 @@ def _one(path: Path, run: AskedRun, pace: _Pace, on_event: EventHandler, should_
             tell(replace(event, message=f"scoring {event.message}"), _TRAINED, 1.0)
 
     try:
-        score_run(path, scoring, should_stop)
+        score_run(path, scoring, should_stop, computing)
     except AttnSegError as error:
         return str(error)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.comparison.asked import AskedRun
-from napari_attnseg.comparison.results import ScoredImage, ScoredRun
+from napari_attnseg.comparison.results import THEN, ScoredImage, ScoredRun
 from napari_attnseg.data.atomic import write_json
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.split import groups_of
 from napari_attnseg.engine import evaluate
 from napari_attnseg.errors import RunFolderError
-from napari_attnseg.events import EventHandler, Finished, Progress, Started, event_from_json
+from napari_attnseg.events import EventHandler, Finished, Notice, Progress, Started, event_from_json
 from napari_attnseg.models.model_file import load_model
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.settings import PredictionSettings
@@ -26,10 +27,19 @@ from napari_attnseg.training.plan import Plan
 from napari_attnseg.training.run_folder import RunFolder
 
 SCORES = "scores.json"
+_RESUMED = "Resumed after"
+"""How a training begins to tell that it uses what was learnt before; without, it began anew."""
 
 
-def score_run(path: Path, on_event: EventHandler, should_stop: Callable[[], bool]) -> None:
+def score_run(
+    path: Path,
+    on_event: EventHandler,
+    should_stop: Callable[[], bool],
+    computing: PredictionSettings | None = None,
+) -> None:
     """Predict the held-out images of a finished run with its best model, and write scores.csv and scores.json.
+
+    `computing` says where; None is where the training was told to.
 
     Raises
     ------
@@ -41,7 +51,8 @@ def score_run(path: Path, on_event: EventHandler, should_stop: Callable[[], bool
     folder = RunFolder(path)
     plan = Plan.from_json(folder.read_run())
     training = plan.settings.training
-    predictor = Predictor(folder.best, PredictionSettings(device=training.device, precision=training.precision))
+    computing = computing or PredictionSettings(device=training.device, precision=training.precision)
+    predictor = Predictor(folder.best, computing)
     convention = plan.convention
     found = evaluate(predictor, plan.held_out, convention=convention, on_event=on_event, should_stop=should_stop)
     val, group_pattern = plan.settings.data.val, plan.settings.data.group_pattern
@@ -49,7 +60,7 @@ def score_run(path: Path, on_event: EventHandler, should_stop: Callable[[], bool
     values = {
         "class_names": list(found.class_names),
         "parameters": count_parameters(folder.best),
-        **_training_of(folder),
+        **training_of(folder, predictor.compute.description),
         "time_is_limited": training.max_minutes is not None,
         "images": [_image_json(image) for image in scored_images(plan.held_out, found, group_pattern)],
     }
@@ -83,7 +94,7 @@ def read_scores(path: Path, run: AskedRun) -> ScoredRun:
             fold=run.fold,
             minutes=values["minutes"],
             memory=values["memory"],
-            device=values["device"],
+            device=_without_reason(values["device"]),
             curve=tuple(folder.read_metrics()),
             time_is_limited=values["time_is_limited"],
         )
@@ -138,18 +149,40 @@ def count_parameters(model: Path) -> int:
     return sum(parameter.numel() for parameter in load_model(model)[0].parameters())
 
 
-def _training_of(folder: RunFolder) -> dict[str, Any]:
-    """Return what the training's events say of its cost: minutes, memory and device."""
-    minutes, memory, device = None, 0, ""
+def training_of(folder: RunFolder, scored_on: str) -> dict[str, Any]:
+    """Return what the training's events say of its cost: minutes, memory and device.
+
+    The device is each that did a part, in their order, of which the memory is the last one's; the one that scored is
+    among them if it is of another kind.
+    """
+    minutes, memory = None, 0
+    devices: list[str] = []
+    before: list[str] = []
     for line in folder.events.read_text(encoding="utf-8", errors="replace").splitlines():
         event = event_from_json(line)
         if isinstance(event, Started):
-            device = event.device
+            device = _without_reason(event.device)
+            memory = memory if devices[-1:] == [device] else 0
+            before, devices = devices, [device]
+        elif isinstance(event, Notice) and event.message.startswith(_RESUMED):
+            devices, before = before if before[-1:] == devices else [*before, *devices], []
         elif isinstance(event, Progress):
             memory = max(memory, event.details.get("memory") or 0)
         elif isinstance(event, Finished):
             minutes = event.results.get("minutes")
-    return {"minutes": minutes, "memory": memory or None, "device": device}
+    if _kind(scored_on) not in map(_kind, devices):
+        devices.append(_without_reason(scored_on))
+    return {"minutes": minutes, "memory": memory or None, "device": THEN.join(devices)}
+
+
+def _without_reason(device: str) -> str:
+    """Return a device in words without why it was chosen, which tells no device from another."""
+    return re.sub(r" \((as asked for|no GPU was found)\)", "", device)
+
+
+def _kind(device: str) -> str:
+    """Return which device it is, without how it was used: 'CPU', 'GPU NVIDIA RTX 4090'."""
+    return device.partition(",")[0]
 
 
 def _image_json(image: ScoredImage) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def test_another_comparison_is_refused_in_the_same_folder(comparison: Path, caps
     ask = [data, "--models", *MODELS, "--repeats", 2, "--epochs", EPOCHS, *TINY, "--out", comparison]
     before = (comparison / "comparison.json").read_bytes()
     for change, words in (
-        (["--repeats", 3], "with repeats 2, not 3"),
+        (["--repeats", 1], "with repeats 2, not 1"),
         (["--models", "unet"], "with models attention_se_unet unet, not unet"),
         (["--losses", "dice"], "with losses left at the default, not dice"),
         (["--epochs", EPOCHS + 1], f"with the setting epochs {EPOCHS}, not {EPOCHS + 1}"),
@@ -342,8 +342,9 @@ def test_classes_folds_and_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert [name for name in rows[0] if name.startswith("Dice")] == ["Dice class 1", "Dice class 2", "Dice class 3"]
     page = PageContent(out / "report.html")
     assert "shared out into 2 folds" in page.text
-    assert "Over all pixels of the images of all folds together" in page.text
+    assert "over all pixels of the images of all folds together" in page.text
     assert "Dice of each class" in page.headings
+    assert "IoU of each class" in page.headings
     assert "Is the difference more than chance?" not in page.headings
     (tmp_path / "mine.json").write_text(json.dumps({"settings": {"training": {"loss": "dice"}}}))
     assert compare(*ask, "--out", out) == 1
@@ -369,6 +370,7 @@ def test_what_a_user_can_get_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
         ([data, *to_out, "--folds", 2, "--val", lonely], "give one of them"),
         ([data, *to_out, "--models", "unet", "unet"], "named twice"),
         ([data, *to_out, "--epochs", 0], "epochs"),
+        ([data, *to_out, "--device", "cpu", "--precision", "float16"], "for GPUs"),
         ([data, "--report-only"], "holds no comparison"),
     ):
         capsys.readouterr()

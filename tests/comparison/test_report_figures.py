@@ -18,6 +18,7 @@ from napari_attnseg.comparison.report.table_sections import scores_section
 from napari_attnseg.comparison.results import ComparedModel, Results, ScoredImage, ScoredRun
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.training.evaluation import ImageScore
+from tests.comparison.page_content import PageContent
 
 AWKWARD = ("background", "$^$", "_below", "日本", "a name that is far too long for a figure", "<b>")
 
@@ -66,6 +67,58 @@ def test_a_class_that_no_held_out_image_has_is_named() -> None:
     assert "Not annotated" not in "".join(scores_section(results_of(names)))
     page = "".join(scores_section(results_of(names, empty=(1, 3))))
     assert "Not annotated in the held-out images: liver and kidney." in page
+
+
+def test_classes_are_told_by_dice_and_iou_with_the_means_that_are_made_of_them(tmp_path: Path) -> None:
+    names = ("tissue", "liver", "spleen")
+    matrices = [[[80, 10, 0], [0, 10, 0], [0, 0, 0]], [[90, 0, 0], [5, 5, 0], [0, 0, 10]]]
+
+    def run(seed: int) -> ScoredRun:
+        image = ScoredImage(Path("a"), Path("m"), "a", ImageScore("a", np.array(matrices[seed], np.int64)))
+        return ScoredRun(str(seed), Path("m"), (image,), names, 5, seed=seed)
+
+    convention = MaskConvention("classes", {0: 0, 1: 1, 2: 2}, names)
+    results = Results((ComparedModel("unet", (run(0), run(1))),), names, ("#123456",) * 3, convention)
+    write_summary(tmp_path / "summary.csv", results)
+    page = PageContent(written(tmp_path / "page.html", "".join(scores_section(results))))
+    (row,) = csv.DictReader((tmp_path / "summary.csv").read_text(encoding="utf-8").splitlines())
+    worked_out = {  # tissue, liver and spleen of each seed; a class that is nowhere counts as found
+        "Dice": [(160 / 170, 20 / 30, 1.0), (180 / 185, 10 / 15, 1.0)],
+        "IoU": [(80 / 90, 10 / 20, 1.0), (90 / 95, 5 / 10, 1.0)],
+    }
+    for number, (measure, (first, second)) in enumerate(worked_out.items()):
+        assert page.headings[1 + number] == f"{measure} of each class"
+        header, shown = page.rows[2 + 2 * number : 4 + 2 * number]
+        assert header == ["Model", "liver", "spleen", "Mean", "tissue", "Mean with tissue"]
+        pairs = {
+            "liver": (first[1], second[1]),
+            "spleen": (first[2], second[2]),
+            "without background": (sum(first[1:]) / 2, sum(second[1:]) / 2),
+            "tissue": (first[0], second[0]),
+            "with background": (sum(first) / 3, sum(second) / 3),
+        }
+        for cell, (name, values) in zip(shown[1:], pairs.items(), strict=True):
+            mean, deviation = np.mean(values), np.std(values, ddof=1)
+            assert cell == f"{mean:.3f} ± {deviation:.3f}"
+            assert float(row[f"{measure} {name} mean"]) == pytest.approx(mean, abs=1e-6)
+            assert float(row[f"{measure} {name} sd"]) == pytest.approx(deviation, abs=1e-6)
+    assert "The first mean leaves tissue out" in page.text
+    assert "Not annotated in the held-out images: spleen. There Dice and IoU are 1" in page.text
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_single_class_is_told_as_briefly_as_can_be(tmp_path: Path) -> None:
+    results = results_of(("background", "cell"))
+    write_summary(tmp_path / "summary.csv", results)
+    header = (tmp_path / "summary.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert [name for name in header if "Dice" in name or "IoU" in name] == ["Dice cell mean", "Dice cell sd"]
+    page = PageContent(written(tmp_path / "page.html", "".join(scores_section(results))))
+    assert page.headings == ["Scores"]
+    assert len(page.rows) == 2
 
 
 def test_pixels_of_all_folds_of_a_repeat_are_scored_together() -> None:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_attnseg.comparison.results import ComparedModel, Results, ScoredRun, Spread, image_dice, spread_of
+from napari_attnseg.comparison.results import (
+    CLASS_MEASURES,
+    ComparedModel,
+    Results,
+    ScoredRun,
+    Spread,
+    image_dice,
+    spread_of,
+)
 from napari_attnseg.comparison.statistics import PairedTest
 from napari_attnseg.data.atomic import write_text
 from napari_attnseg.training.metrics import SCORE_NAMES
@@ -17,24 +25,41 @@ MEGABYTE = 1e6
 
 
 def write_summary(path: Path, results: Results) -> None:
-    """Write a row for each model: means and standard deviations over its runs, its size and its cost.
+    """Write a row for each model: means and standard deviations over its runs, its size, its cost and where it ran.
+
+    With several classes that is Dice and IoU of each, the background too, and their means with it and without.
 
     Raises
     ------
     SaveError
         The file cannot be written.
     """
-    classes = results.class_names[1:]
-    figures = [*(name.capitalize() for name in SCORE_NAMES), *(f"Dice {name}" for name in classes), "Last epoch"]
+    figures = [*(name.capitalize() for name in SCORE_NAMES), *_class_figures(results), "Last epoch"]
     header = ["Model", "Loss", "Recipe", "Repeats", "Images", *(f"{name} {what}" for name in figures for what in _WHAT)]
-    rows = [[*header, "Parameters", "Minutes", "Images per second", "Peak memory (MB)"]]
+    rows = [[*header, "Parameters", "Minutes", "Images per second", "Peak memory (MB)", "Computed on"]]
     for model in results.models:
         spreads = [model.mean(name) for name in SCORE_NAMES]
-        spreads += [model.dice(number) for number in range(1, len(results.class_names))]
+        spreads += _class_spreads(model, results)
         values = [text for one in (*spreads, last_epoch(model)) for text in _mean_sd(one)]
         named = [_name(model), model.loss, model.recipe]
         rows.append([*named, str(len(model.repeats)), str(len(model.image_scores)), *values, *_cost(model)])
     _write(path, rows)
+
+
+def _class_figures(results: Results) -> list[str]:
+    """Return what is told of classes: of a single one its Dice, of several also all that their means are made of."""
+    background, *classes = results.class_names
+    if not results.has_classes:
+        return [f"Dice {name}" for name in classes]
+    columns = (*classes, background, "without background", "with background")
+    return [f"{measure} {name}" for measure in CLASS_MEASURES for name in columns]
+
+
+def _class_spreads(model: ComparedModel, results: Results) -> list[Spread]:
+    if not results.has_classes:
+        return [model.dice(1)]
+    found = [model.by_class(measure) for measure in CLASS_MEASURES.values()]
+    return [one for by in found for one in (*by.each[1:], by.each[0], by.mean, by.mean_with_background)]
 
 
 def last_epoch(model: ComparedModel) -> Spread | None:
@@ -109,6 +134,7 @@ def _cost(model: ComparedModel) -> list[str]:
         f"{minutes.mean:.3f}" if minutes else "",
         f"{speed.mean:.3f}" if speed else "",
         f"{max(memory) / MEGABYTE:.0f}" if memory else "",
+        "; ".join(dict.fromkeys(run.device for run in model.runs if run.device)),
     ]
 
 

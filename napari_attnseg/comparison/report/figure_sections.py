@@ -24,6 +24,8 @@ def curves_section(folder: Path, results: Results) -> list[str]:
         if several
         else "One training each."
     )
+    if len(results.devices) > 1:
+        how += " The trainings ran on different devices, so that their minutes are not to be compared."
     text = f"Score on the held-out images while the models learnt, over epochs and over minutes. {how}"
     return [page.heading("How the models learnt"), page.picture(path, "Learning curves of all models", text)]
 

@@ -26,7 +26,7 @@ th { font-weight: 600; color: var(--soft); vertical-align: bottom; }
 tbody td { white-space: nowrap; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 td.text { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
-td small { display: block; font-weight: 400; color: var(--soft); font-size: .85em; line-height: 1.2; }
+th small, td small { display: block; font-weight: 400; color: var(--soft); font-size: .85em; line-height: 1.2; }
 tr.first td { font-weight: 600; background: var(--tint); }
 figure { margin: 1rem 0 1.4rem; break-inside: avoid; }
 figure img { display: block; width: 100%; height: auto; background: #fff; border: 1px solid var(--line);

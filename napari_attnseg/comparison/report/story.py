@@ -8,15 +8,18 @@ from pathlib import Path
 
 from napari_attnseg.comparison.asked import Asked
 from napari_attnseg.comparison.record import Record
+from napari_attnseg.comparison.report.facts import Facts, devices_in_words, facts_of, settings_in_words
 from napari_attnseg.comparison.results import ComparedModel, Results, ranked
 from napari_attnseg.comparison.statistics import PairedTest
 from napari_attnseg.models.presets import PRESETS
 from napari_attnseg.settings import TrainingSettings
+from napari_attnseg.settings.recipes import OF_THE_DATA
 from napari_attnseg.wording import counted
 
-Facts = tuple[tuple[str, str], ...]
 _FEW_REPEATS = 3
 _MOST_IN_TITLE = 3
+_TOLD = ("epochs", "max_minutes", "patience", "seed")
+"""Training settings that the first sentences tell of."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,12 @@ class Story:
 
 def story_of(record: Record, results: Results) -> Story:
     """Tell of a comparison that trained its models."""
-    asked = record.asked
     labels = [model.label for model in results.models]
     return Story(
         title=f"Comparison of {listed(labels) if len(labels) <= _MOST_IN_TITLE else f'{len(labels)} models'}",
         when=f"Begun {record.created.replace('T', ' ').removesuffix('+00:00')} UTC",
-        paragraphs=(_what(asked, results.models), _held_out(record, results), _unfinished(results)),
-        facts=_facts(record, results),
+        paragraphs=(_what(record, results.models), _held_out(record, results), _unfinished(results), _places(results)),
+        facts=facts_of(record, results),
         command=record.command,
     )
 
@@ -68,9 +70,10 @@ def outcome(results: Results, tests: Sequence[PairedTest]) -> list[str]:
             f"scores a little too high{alike}; the column “last epoch” has the score without that choice."
         )
         if any(run.time_is_limited for model in results.models for run in model.runs):
+            slower = " or a slower device" if len(results.devices) > 1 else ""
             sentences.append(
-                "What limited the trainings was time, so that a machine that was busy with other work lets a model "
-                "learn less; the number of epochs below tells how far each came."
+                f"What limited the trainings was time, so that a machine that was busy with other work{slower} lets a "
+                "model learn less; the number of epochs below tells how far each came."
             )
         if repeats < _FEW_REPEATS:
             seeds = "one seed" if repeats == 1 else "two seeds"
@@ -163,7 +166,8 @@ def _equals(p: float) -> str:
     return f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"
 
 
-def _what(asked: Asked, models: Sequence[ComparedModel]) -> str:
+def _what(record: Record, models: Sequence[ComparedModel]) -> str:
+    asked = record.asked
     variants = asked.variants
     labels = [f"{one.label} ({one.model}, {one.loss})" if one.label == one.recipe else one.label for one in models]
     losses = list(dict.fromkeys(variant.loss for variant in variants))
@@ -176,12 +180,20 @@ def _what(asked: Asked, models: Sequence[ComparedModel]) -> str:
     times = {1: "once", 2: "twice"}.get(asked.repeats, f"{asked.repeats} times")
     fold = " for each fold" if asked.folds else ""
     verb = "compared" if len(labels) > 1 else "measured"
-    same = "All other settings are the same." if not asked.recipes else "All other settings are those of the recipes."
-    same = same if len(labels) > 1 else ""
+    same = _other_settings(record) if len(labels) > 1 else ""
     return (
         f"{count} {verb}: {listed(labels)}. Each was trained {times}{fold} ({seeds}) from {_start(asked)}{loss}, "
         f"{_budget(asked)}. {same}"
     ).rstrip()
+
+
+def _other_settings(record: Record) -> str:
+    """Say what else the models have in common; what the data are and how long it learns is told before."""
+    if not record.asked.recipes:
+        return "All other settings are the same."
+    given = settings_in_words(record, without=(*_TOLD, *OF_THE_DATA))
+    but = f", but for {'these' if len(given) > 1 else 'this one'}, given to all: {', '.join(given)}" if given else ""
+    return f"All other settings are those of the recipes{but}."
 
 
 def _start(asked: Asked) -> str:
@@ -201,7 +213,8 @@ def _held_out(record: Record, results: Results) -> str:
     if results.is_grouped:
         names = {image.group for model in results.models for run in model.runs for image in run.images}
         kept = "were always held out together" if asked.folds else "stayed together"
-        groups = f" Images of one group ({len(names)} groups were held out in all) {kept}."
+        were = "was" if len(names) == 1 else "were"
+        groups = f" Images of one group ({counted(len(names), 'group')} {were} held out in all) {kept}."
     if asked.folds:
         return (
             f"The {total} images with masks in the folder {name} were shared out into {asked.folds} folds. For each "
@@ -209,16 +222,16 @@ def _held_out(record: Record, results: Results) -> str:
             f"has never seen it.{groups}"
         )
     apart = asked.given.get("data", {}).get("val")
+    is_one = len(held_out) == 1
+    never = "was never learnt from, and is" if is_one else "were never learnt from, and are"
     if apart is not None:
         images = f"from {counted(len(train), 'image')} with masks in the folder {name}"
         others = f"the {counted(len(held_out), 'image')} in the folder {Path(apart).resolve().name}"
     else:
         images = f"from {len(train)} of the {total} images with masks in the folder {name}"
-        others = f"the other {len(held_out)} were held out,"
-    return (
-        f"The models learnt {images}; {others} were never learnt from, and are what all scores below are measured on."
-        f"{groups}"
-    )
+        others = "the other one was held out," if is_one else f"the other {len(held_out)} were held out,"
+    learners = "The models" if len(results.models) > 1 else "The model"
+    return f"{learners} learnt {images}; {others} {never} what all scores below are measured on.{groups}"
 
 
 def _unfinished(results: Results) -> str:
@@ -230,6 +243,16 @@ def _unfinished(results: Results) -> str:
         count = len(results.failures)
         sentences.append(f"{counted(count, 'training')} failed; see the section on them below.")
     return " ".join(sentences)
+
+
+def _places(results: Results) -> str:
+    """Say if not all was computed in one place, or not in one precision."""
+    if len(results.devices) < 2:
+        return ""
+    return (
+        f"Not everything was computed alike: {'; '.join(devices_in_words(results))}. The section on size, time and "
+        "memory tells these apart."
+    )
 
 
 def _budget(asked: Asked) -> str:
@@ -247,26 +270,3 @@ def _limit(training: TrainingSettings) -> str:
     if 0 < training.patience < training.epochs:  # else all epochs are over before
         return f"for at most {time}{epochs}, ending after {training.patience} without gain"
     return f"for {time}{epochs}{', whichever came first' if time else ''}"
-
-
-def _facts(record: Record, results: Results) -> Facts:
-    asked = record.asked
-    given = [f"{name} {_plain(value)}" for group in asked.given.values() for name, value in group.items()]
-    devices = list(dict.fromkeys(run.device for model in results.models for run in model.runs if run.device))
-    train, held_out = record.splits[0]
-    split = f"{len(train)} to learn from, {len(held_out)} held out, chosen with seed {asked.seed}"
-    facts = [
-        ("Data", str(asked.data.resolve())),
-        ("Split", f"{asked.folds} folds, chosen with seed {asked.seed}" if asked.folds else split),
-        ("Classes", ", ".join(results.class_names)),
-        ("Settings given", "; ".join(given) or "none, all are the defaults"),
-        ("Recipes", ", ".join(asked.recipes)),
-        ("Computed on", "; ".join(devices)),
-        ("Machine", record.machine),
-        ("Versions", ", ".join(f"{name} {number}" for name, number in record.versions.items())),
-    ]
-    return tuple((name, text) for name, text in facts if text)
-
-
-def _plain(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -8,7 +8,7 @@ from napari_attnseg.comparison.report import page
 from napari_attnseg.comparison.report.csv_files import MEGABYTE, last_epoch
 from napari_attnseg.comparison.report.figures import score_name
 from napari_attnseg.comparison.report.story import listed, p_text, signed, unit_name
-from napari_attnseg.comparison.results import ComparedModel, Results, Spread, ranked, spread_of
+from napari_attnseg.comparison.results import CLASS_MEASURES, Results, ScoredRun, Spread, ranked, spread_of
 from napari_attnseg.comparison.statistics import PairedTest
 
 _MOST_TESTS = 15
@@ -50,16 +50,24 @@ def scores_section(results: Results) -> list[str]:
 
 
 def _classes(results: Results) -> list[str]:
-    numbers = range(1, len(results.class_names))
-    rows = []
-    for model in ranked(results.models):
-        mean = spread_of(float(one.dice[1:].mean()) for one in model.repeats)
-        values = [_cell(model.dice(number)) for number in numbers]
-        rows.append([model.label, *values, _cell(mean)])
+    """Return a table of Dice and one of IoU, each with the means that are made of it."""
+    background, *classes = results.class_names
+    header = ["Model", *classes, "Mean", background, f"Mean\nwith {background}"]
+    parts = []
+    for name, measure in CLASS_MEASURES.items():
+        rows = []
+        for model in ranked(results.models):
+            found = model.by_class(measure)
+            figures = (*found.each[1:], found.mean, found.each[0], found.mean_with_background)
+            rows.append([model.label, *(_cell(one) for one in figures)])
+        parts += [page.heading(f"{name} of each class"), page.table(header, rows, first_stands_out=len(rows) > 1)]
     return [
-        page.heading("Dice of each class"),
-        page.table(["Model", *results.class_names[1:], "Mean"], rows, first_stands_out=len(rows) > 1),
-        page.paragraph(f"Over all pixels of {_all_images(results)} together; background left out.", "note"),
+        *parts,
+        page.paragraph(
+            f"Dice and IoU are over all pixels of {_all_images(results)} together. The first mean leaves {background} "
+            "out; the other counts it as one more class, which is mostly the easiest.",
+            "note",
+        ),
         page.paragraph(_absent(results), "note"),
     ]
 
@@ -76,15 +84,13 @@ def _absent(results: Results) -> str:
     """Say which classes the figures of a repeat say nothing about."""
     matrices = [one.matrix for model in results.models for one in model.repeats]
     never = [
-        name
-        for number, name in enumerate(results.class_names)
-        if number > 0 and any(matrix[number].sum() == 0 for matrix in matrices)
+        name for number, name in enumerate(results.class_names) if any(matrix[number].sum() == 0 for matrix in matrices)
     ]
     if not never:
         return ""
     return (
-        f"Not annotated in the held-out images: {listed(never)}. There Dice is 1 if nothing was predicted and else 0, "
-        "and says nothing of how well the class is found."
+        f"Not annotated in the held-out images: {listed(never)}. There Dice and IoU are 1 if nothing was predicted and "
+        "else 0, and say nothing of how well the class is found."
     )
 
 
@@ -130,33 +136,40 @@ def tests_section(results: Results, tests: Sequence[PairedTest]) -> list[str]:
 
 
 def cost_section(results: Results) -> list[str]:
-    """Return what each model costs, as far as it was measured."""
-    rows = [_cost_row(model) for model in results.models]
+    """Return what each model costs, as far as it was measured; apart for each device that it was trained on."""
+    several = len(results.devices) > 1
+    rows = []
+    for model in results.models:
+        for device in dict.fromkeys(run.device if several else "" for run in model.runs):
+            runs = [run for run in model.runs if not several or run.device == device]
+            rows.append([model.label, device, *_cost_cells(runs)])
     trained = any(run.curve for model in results.models for run in model.runs)
     minutes = "Minutes of training" if trained else "Minutes to the best epoch"  # all that a model file knows
-    header = ["Model", "Parameters", "Epochs", minutes, "Images a second", "Most memory (GB)"]
+    header = ["Model", "Computed on", "Parameters", "Epochs", minutes, "Images a second", "Most memory (GB)"]
     kept = [0, *(number for number in range(1, len(header)) if any(row[number] for row in rows))]
+    shown = [[row[number] for number in kept] for row in rows]
+    moved = any(run.has_moved for model in results.models for run in model.runs)
     notes = [
-        "Images a second: whole held-out images predicted, files not counted." if 4 in kept else "",
-        "Most memory: held by the training, on the GPU if there is one." if 5 in kept else "",
+        "Images a second: whole held-out images predicted, files not counted." if 5 in kept else "",
+        "Most memory: held by the training, on the GPU if there is one." if 6 in kept else "",
+        "Where a row names several devices its trainings moved, and images a second and memory are of one of them."
+        if moved
+        else "",
     ]
     return [
         page.heading("Size, time and memory"),
-        page.table([header[number] for number in kept], [[row[number] for number in kept] for row in rows]),
+        page.table([header[number] for number in kept], shown, text=(0, kept.index(1)) if several else (0,)),
         page.paragraph(" ".join(note for note in notes if note), "note"),
     ]
 
 
-def _cost_row(model: ComparedModel) -> list[str]:
-    minutes = spread_of(run.minutes for run in model.runs)
-    speed = spread_of(run.images_per_second for run in model.runs)
-    memory = [run.memory for run in model.runs if run.memory]
+def _cost_cells(runs: Sequence[ScoredRun]) -> list[str]:
+    memory = [run.memory for run in runs if run.memory]
     return [
-        model.label,
-        f"{model.runs[0].parameters:,}",
-        _cell(spread_of(float(len(run.curve)) for run in model.runs if run.curve), 1),
-        _cell(minutes, 1),
-        _cell(speed, 1),
+        f"{runs[0].parameters:,}",
+        _cell(spread_of(float(len(run.curve)) for run in runs if run.curve), 1),
+        _cell(spread_of(run.minutes for run in runs), 1),
+        _cell(spread_of(run.images_per_second for run in runs), 1),
         f"{max(memory) / (1000 * MEGABYTE):.2f}" if memory else "",
     ]
 
