@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_attnseg.data.masks import values_of_new_mask
-from napari_attnseg.data.ome_zarr import Layout
+from napari_attnseg.data.ome_zarr import CHUNK, Layout
 from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY
 from napari_attnseg.prediction.fitting import is_out_of_memory, lower_or_refuse
 from napari_attnseg.prediction.grid import FloatArray, axes_of
@@ -56,6 +56,8 @@ class TileRows:
         self._values = values_of_new_mask(predictor.convention)
         self._is_broken = False
         self._blend: tuple[int, RowBlend] | None = None
+        self._waiting: FloatArray | None = None
+        """What is final of the row that is predicted, and not written yet: (channel, y, x)."""
         info, progress = source.info, store.progress
         tiles = progress.tile_size, progress.overlap
         self._down, self._across = axes_of(info.height, info.width, *tiles, predictor.model.divisor)
@@ -153,7 +155,7 @@ class TileRows:
         for column, result in zip(run.columns, results, strict=True):
             part, values = self._blend[1].add(row, column, result)
             if run.is_new:
-                self._put(plane, part, values)
+                self._put_chunks(plane, part, values)
         if not run.is_new or run.columns[-1] + 1 < len(self._across.starts):
             return 0
         progress, height = self._store.progress, self._source.info.height
@@ -164,6 +166,21 @@ class TileRows:
         progress.damages = list(self._source.damages.values())
         self._store.save()
         return progress.rows_done
+
+    def _put_chunks(self, plane: int, part: Part, values: FloatArray) -> None:
+        """Write the next part of a row up to where a chunk of the store ends; the rest waits for the tile after it.
+
+        What is written of a chunk has it read, decoded, and compressed again as a whole.
+        """
+        rows, columns = part
+        if self._waiting is not None:
+            columns = slice(columns.start - self._waiting.shape[2], columns.stop)
+            values = np.concatenate((self._waiting, values), axis=2)
+        until = columns.stop if columns.stop >= self._source.info.width else columns.stop - columns.stop % CHUNK
+        ready = max(until - columns.start, 0)
+        self._waiting = values[:, :, ready:].copy() if ready < values.shape[2] else None
+        if ready:
+            self._put(plane, (rows, slice(columns.start, columns.start + ready)), values[:, :, :ready])
 
     def _put(self, plane: int, part: Part, values: FloatArray) -> None:
         """Write a part of the padded plane, as far as it lies in the plane."""
