@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -20,10 +22,10 @@ import tifffile
 from distributed import Client, LocalCluster
 
 from napari_attnseg.cli import main
-from napari_attnseg.cluster import connection, predicting, warm_model
+from napari_attnseg.cluster import connection, predicting, sharing, warm_model
 from napari_attnseg.cluster.connection import connected
 from napari_attnseg.cluster.predicting import predict_images
-from napari_attnseg.cluster.sharing import team
+from napari_attnseg.cluster.sharing import Team, team
 from napari_attnseg.engine import evaluate, fit
 from napari_attnseg.errors import ClusterError, Stopped
 from napari_attnseg.events import Event, Notice, Progress, Started, ignore_event
@@ -188,6 +190,9 @@ def test_a_client_that_is_gone_leaves_no_model_and_no_worker_takes_more_than_it_
                 time.sleep(0.4)
                 assert model._loaded is predictor, "it was taken from under whoever uses it"
             assert model.free_memory() < 0.9e9
+            with model.in_use():
+                assert free_memory() < 0.9e9, "what is read as a whole on a worker does not know what is granted"
+            assert free_memory() > 0.9e9
             model._memory_limit = None
             assert model.free_memory() == pytest.approx(free_memory(), rel=0.2)
 
@@ -206,7 +211,7 @@ def test_workers_that_are_not_fit_are_named(
             pass
     monkeypatch.setattr(connection, "version", lambda name: "99.0")
     with pytest.raises(ClusterError, match=r"has version \S+, and this is version 99"):
-        connection._require_same_version(client)
+        connection._require_same_version(client, cluster.scheduler_address, 30, lambda: False)
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(
@@ -247,13 +252,129 @@ def test_a_worker_that_goes_while_it_is_asked_is_not_waited_for(
 
 
 def test_lost_workers_are_told_of(made: SimpleNamespace, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_attnseg.cluster import sharing
-
     monkeypatch.setattr(sharing, "_SECONDS_BETWEEN_LOOKS", 0.0)
     events: list[Event] = []
-    watch = sharing._Watch(client, events.append)
+    watch = sharing._Watch(client, events.append, lambda: False)
     watch._workers.add("tcp://gone:1")
+    assert watch._question.is_answered(30)
     watch.look()
     assert [event.message for event in events if isinstance(event, Notice)] == [
         "The worker tcp://gone:1 was lost; others do its images."
     ]
+
+
+class Scheduler:
+    """A scheduler with one worker, each a process of its own, without PyTorch."""
+
+    def __init__(self, folder: Path) -> None:
+        note, quiet = folder / "scheduler.json", ["--no-dashboard", "--scheduler-file"]
+        commands = {
+            "scheduler": ["--host", "127.0.0.1", "--port", "0", *quiet, str(note)],
+            "worker": ["--nthreads", "1", "--no-nanny", "--memory-limit", "0", *quiet, str(note)],
+        }
+        self.process, self._worker = (
+            subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{kind}", *options], stderr=subprocess.DEVNULL, cwd=folder
+            )
+            for kind, options in commands.items()
+        )
+        self._note = str(note)
+
+    def wait(self) -> None:
+        """Wait until both are there."""
+        with Client(scheduler_file=self._note, timeout=60, set_as_default=False) as first:
+            first.wait_for_workers(1, timeout=60)
+            self.address = first.scheduler.address
+
+    def stand_still(self) -> None:
+        """Answer nobody any more."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer what was asked meanwhile."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End both."""
+        for process in (self.process, self._worker):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
+    monkeypatch.setattr(sharing, "_SECONDS_TO_TELL", 0.5)
+    monkeypatch.setattr(sharing, "_SECONDS_TO_FORGET", 0.5)
+    found = Scheduler(tmp_path)
+    try:
+        found.wait()
+        yield found
+    finally:
+        found.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not let a process stand still")
+def test_a_scheduler_that_stands_still_is_told_of_and_not_waited_for_for_ever(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(client: Client, on_notice: Callable[[], object], should_stop: Callable[[], bool]) -> tuple[int, str]:
+        """Have 6 numbers doubled; the scheduler stands still after the second one."""
+        told, done = list[str](), list[int]()
+
+        def double(name: str, number: int) -> int:
+            time.sleep(0.2)
+            return 2 * number
+
+        def on_event(event: Event) -> None:
+            assert isinstance(event, Notice)
+            told.append(event.message)
+            on_notice()
+
+        workers = Team(client, SimpleNamespace(name="model"), "CPU")  # type: ignore[arg-type]
+        tasks = [(number,) for number in range(6)]
+        try:
+            for outcome in workers.each(double, tasks, on_event, should_stop):
+                assert outcome.value == 2 * outcome.number
+                done.append(outcome.number)
+                if len(done) == 2:
+                    scheduler.stand_still()
+        except (ClusterError, Stopped) as error:
+            told.append(repr(error))
+        finally:
+            scheduler.go_on()
+        return len(done), " ".join(told)
+
+    asked_to_stop: list[bool] = []
+    with connected(scheduler.address, 30) as client:
+        done, told = work(client, scheduler.go_on, lambda: False)
+        assert done == 6
+        assert "The scheduler has not answered since" in told
+        assert "The scheduler answers again." in told
+
+        began = time.monotonic()
+        done, told = work(client, lambda: asked_to_stop.append(True), lambda: bool(asked_to_stop))
+        assert 2 <= done < 6
+        assert told.endswith("Stopped()")
+        assert time.monotonic() - began < 8
+
+        monkeypatch.setattr(sharing, "_SECONDS_TO_GIVE_UP", 1.5)
+        done, told = work(client, lambda: None, lambda: False)
+        assert 2 <= done < 6
+        assert told.endswith(f"{ClusterError(connection.GONE)!r}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not let a process stand still")
+def test_a_scheduler_that_stands_still_at_the_beginning_or_the_end(scheduler: Scheduler) -> None:
+    address, never = scheduler.address, lambda: False
+    with connected(address, 30) as client:
+        scheduler.stand_still()
+        with pytest.raises(ClusterError, match=r"The scheduler \S+ did not answer within 0.5 seconds"):
+            connection._wait_for_worker(client, address, 0.5, never)
+        with pytest.raises(ClusterError, match=r"or one of its workers, did not answer within 0.5 seconds"):
+            connection._require_same_version(client, address, 0.5, never)
+        began = time.monotonic()
+    assert time.monotonic() - began < 8, "the client is closed as if there were somebody to take leave of"
+    began, stop = time.monotonic(), iter([False, False, True])
+    with pytest.raises(Stopped), connected(address, 1000, lambda: next(stop)):
+        pass
+    assert time.monotonic() - began < 8

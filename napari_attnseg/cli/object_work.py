@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.file_state import unchanged
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
@@ -108,22 +109,23 @@ def predicted_work(
     names = predictor.convention.class_names
 
     def do(path: Path, title: str, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
-        _require_room(predictor, read_info(path, predictor.data.axes), settings)  # before minutes of prediction
-        found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
-        geometry = Geometry.of(found.info)
-        size = (found.info.height, found.info.width)
-        objects = find_objects(
-            found.labels,
-            size,
-            geometry,
-            settings,
-            probability=found.probability,
-            name=path.name,
-            on_progress=lambda share: on_progress(0.8 + 0.15 * share),
-            should_stop=should_stop,
-        )
-        image = read_measured(path, predictor.data.axes)
-        return measured(objects, geometry, found.info, settings, names, image, title, should_stop=should_stop)
+        with unchanged(path):  # it is read twice, with minutes between
+            _require_room(predictor, read_info(path, predictor.data.axes), settings)  # before minutes of prediction
+            found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
+            geometry = Geometry.of(found.info)
+            size = (found.info.height, found.info.width)
+            objects = find_objects(
+                found.labels,
+                size,
+                geometry,
+                settings,
+                probability=found.probability,
+                name=path.name,
+                on_progress=lambda share: on_progress(0.8 + 0.15 * share),
+                should_stop=should_stop,
+            )
+            image = read_measured(path, predictor.data.axes)
+            return measured(objects, geometry, found.info, settings, names, image, title, should_stop=should_stop)
 
     work = []
     pairs = find_pairs(options.data, predictor.data.mask_suffix).pairs

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
-from distributed import Client, Future, KilledWorker, get_worker
+from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 
-from napari_attnseg.cluster.connection import GONE
+from napari_attnseg.cluster.connection import GONE, Question
 from napari_attnseg.cluster.warm_model import WarmModel, warm_model
 from napari_attnseg.errors import AttnSegError, ClusterError, Stopped
 from napari_attnseg.events import EventHandler, Notice
@@ -22,6 +24,11 @@ from napari_attnseg.wording import counted
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_BETWEEN_QUESTIONS = 0.2
+_SECONDS_TO_TELL = 5.0  # that the scheduler does not answer; a busy one takes seconds at times
+_SECONDS_TO_GIVE_UP = 60.0
+_SECONDS_TO_FORGET = 3.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,15 +76,16 @@ class Team:
         Stopped
             `should_stop` returned True.
         ClusterError
-            The scheduler is gone.
+            The scheduler is gone, or has not answered for a minute.
         AttnSegError
             As `work` does.
         """
         futures = [self.client.submit(work, self.model.name, *task, pure=False) for task in tasks]
         numbers = {future.key: number for number, future in enumerate(futures)}
+        watch = _Watch(self.client, on_event, should_stop)
         try:
-            for future in _done(self.client, futures, on_event, should_stop):
-                yield _outcome(future, numbers[future.key])
+            for future in _done(futures, watch):
+                yield _outcome(future, numbers[future.key], watch)
                 future.release()
         finally:
             with suppress(Exception):  # where the scheduler is gone, nothing is left to cancel
@@ -103,25 +111,26 @@ def team(
         A worker cannot use the model, or does not see a folder.
     """
     warm = WarmModel(model, settings)
-    client.register_plugin(warm, name=warm.name)
+    watch = _Watch(client, on_event, should_stop)
     try:
+        watch.answer(partial(client.register_plugin, warm, name=warm.name))
         places = [str(folder.absolute()) for folder in folders]
         # where a worker dies over it, another one answers: a task that is tied to it would wait for ever
         asked = [
             client.submit(_look_round, warm.name, places, workers=[worker], allow_other_workers=True, pure=False)
-            for worker in client.nthreads()
+            for worker in watch.answer(client.nthreads)
         ]
-        devices = dict(_looked(future) for future in _done(client, asked, on_event, should_stop))
+        devices = dict(_looked(future, watch) for future in _done(asked, watch))
         kinds = [f"{count} x {device}" for device, count in Counter(devices.values()).items()]
         yield Team(client, warm, f"{counted(len(devices), 'worker')}: {', '.join(kinds)}")
     finally:
-        with suppress(Exception):  # where the scheduler is gone, so are the workers
-            client.unregister_worker_plugin(warm.name)
+        # where the scheduler is gone, so are the workers; and one that does not answer is not waited for
+        Question(partial(client.unregister_worker_plugin, warm.name)).is_answered(_SECONDS_TO_FORGET)
 
 
-def _looked(future: Future[Any]) -> tuple[str, str]:
+def _looked(future: Future[Any], watch: _Watch) -> tuple[str, str]:
     """Return what a worker found when it looked round."""
-    outcome = _outcome(future, 0)
+    outcome = _outcome(future, 0, watch)
     if outcome.failure:
         raise ClusterError("The workers die while they load the model; their memory may be too small.")
     address, device = outcome.value
@@ -141,38 +150,39 @@ def _look_round(name: str, places: Sequence[str]) -> tuple[str, str]:
         return address, predictor.compute.description
 
 
-def _done(
-    client: Client, futures: Sequence[Future[Any]], on_event: EventHandler, should_stop: Callable[[], bool]
-) -> Iterator[Future[Any]]:
+def _done(futures: Sequence[Future[Any]], watch: _Watch) -> Iterator[Future[Any]]:
     """Yield the tasks as they are done; see `Team.each`."""
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     for future in futures:
         future.add_done_callback(done.put)
-    watch, left = _Watch(client, on_event), len(futures)
+    left = len(futures)
     while left:
-        if should_stop():
-            raise Stopped
+        watch.look()
         try:
             future = done.get(timeout=_SECONDS_BETWEEN_QUESTIONS)
         except Empty:
-            watch.look()
             continue
         left -= 1
         yield future
 
 
-def _outcome(future: Future[Any], number: int) -> Outcome:
+def _outcome(future: Future[Any], number: int, watch: _Watch) -> Outcome:
     """Return what came of a task.
 
     Raises
     ------
     ClusterError
-        The scheduler forgot it.
+        The scheduler forgot it, or is gone.
+    Stopped
+        See `Team.each`.
     AttnSegError
         The worker said so.
     """
     if future.status == "finished":
-        return Outcome(number, future.result())
+        try:
+            return Outcome(number, watch.answer(future.result))
+        except CancelledError as cancelled:  # just now
+            raise ClusterError(GONE) from cancelled
     if future.status != "error":
         raise ClusterError(GONE)
     error = future.exception()
@@ -183,30 +193,73 @@ def _outcome(future: Future[Any], number: int) -> Outcome:
 
 
 class _Watch:
-    """Looks now and then whether the scheduler and the workers are there."""
+    """Looks now and then whether the scheduler and the workers are there, without waiting for them."""
 
-    def __init__(self, client: Client, on_event: EventHandler) -> None:
-        self._client, self._on_event = client, on_event
-        self._workers = set(client.nthreads())
+    def __init__(self, client: Client, on_event: EventHandler, should_stop: Callable[[], bool]) -> None:
+        self._client, self._on_event, self._should_stop = client, on_event, should_stop
+        self._workers: set[str] = set()
         self._last = time.monotonic()
+        self._ask()
 
     def look(self) -> None:
-        """Say which workers were lost since the last time.
+        """Say which workers were lost since the last time, and whether the scheduler answers.
 
         Raises
         ------
+        Stopped
+            `should_stop` returned True.
         ClusterError
-            The scheduler is gone.
+            The scheduler is gone, or has not answered for a minute.
         """
-        if time.monotonic() - self._last < _SECONDS_BETWEEN_LOOKS:
-            return
-        self._last = time.monotonic()
+        if self._should_stop():
+            raise Stopped
+        now = time.monotonic()
+        # at most, for a while in which this very program stood still says nothing of the scheduler
+        self._seconds += min(now - self._last, _SECONDS_BETWEEN_LOOKS)
+        self._last = now
+        if not self._question.is_answered():
+            self._be_patient()
+        elif self._seconds >= _SECONDS_BETWEEN_LOOKS or self._was_silent:
+            self._compare(self._question.answer())
+            self._ask()
+
+    def answer(self, ask: Callable[[], T]) -> T:
+        """Ask the cluster something, and look meanwhile; see `look`."""
+        question = Question(ask)
+        while not question.is_answered(_SECONDS_BETWEEN_QUESTIONS):
+            self.look()
+        return question.answer()
+
+    def _ask(self) -> None:
+        self._question = Question(self._found)
+        self._asked_at, self._seconds, self._was_silent = datetime.now(), 0.0, False
+
+    def _found(self) -> set[str] | None:
+        """Return the workers that are there; None if the scheduler is gone."""
         try:
-            found = set(self._client.nthreads()) if self._client.status == "running" else None
+            return set(self._client.nthreads()) if self._client.status == "running" else None
         except OSError:
-            found = None
+            return None
+
+    def _be_patient(self) -> None:
+        """Say that the scheduler does not answer, and give up in the end."""
+        if self._seconds >= _SECONDS_TO_GIVE_UP:
+            raise ClusterError(GONE)
+        if self._seconds >= _SECONDS_TO_TELL and not self._was_silent:
+            self._was_silent = True
+            end = datetime.now() + timedelta(seconds=_SECONDS_TO_GIVE_UP - self._seconds)
+            self._on_event(
+                Notice(
+                    f"The scheduler has not answered since {self._asked_at:%H:%M:%S}; this goes on as soon as it does, "
+                    f"and ends if it has not by {end:%H:%M:%S}."
+                )
+            )
+
+    def _compare(self, found: set[str] | None) -> None:
         if found is None:
             raise ClusterError(GONE)
+        if self._was_silent:
+            self._on_event(Notice("The scheduler answers again."))
         for worker in sorted(self._workers - found):
             self._on_event(Notice(f"The worker {worker} was lost; others do its images."))
         if self._workers and not found:

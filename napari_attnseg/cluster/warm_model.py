@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ import psutil
 from distributed import WorkerPlugin, get_worker
 
 from napari_attnseg.cluster.connection import PACKAGE
+from napari_attnseg.data.memory import free_memory, granted
 from napari_attnseg.errors import ClusterError, ModelFileError
-from napari_attnseg.prediction.room import free_memory
 from napari_attnseg.settings import PredictionSettings
 
 _SECONDS_IDLE = 300.0
@@ -70,15 +71,12 @@ class WarmModel(WorkerPlugin):
 
     def free_memory(self) -> int:
         """Return how many bytes of memory may be taken, within what dask grants the worker."""
-        free = free_memory()
-        if self._memory_limit is None:
-            return free
-        granted = round(self._memory_limit * _SHARE_OF_LIMIT) - int(psutil.Process().memory_info().rss)
-        return max(min(free, granted), 0)
+        with granted(self._left):
+            return free_memory()
 
     @contextmanager
     def in_use(self) -> Iterator[Predictor]:
-        """Yield the loaded model, which nobody else computes with meanwhile.
+        """Yield the loaded model, which nobody else computes with meanwhile, within what dask grants the worker.
 
         Raises
         ------
@@ -87,7 +85,7 @@ class WarmModel(WorkerPlugin):
         ModelFileError
             This worker does not see the file, or it is damaged.
         """
-        with self._one_at_a_time:
+        with self._one_at_a_time, granted(self._left):
             if self._loaded is None:
                 self._loaded = self._load()
             try:
@@ -96,6 +94,12 @@ class WarmModel(WorkerPlugin):
                 self._last_use = time.monotonic()
                 if self._is_over:
                     self._release()
+
+    def _left(self) -> int:
+        """Return what dask leaves to the worker, in bytes."""
+        if self._memory_limit is None:
+            return sys.maxsize
+        return round(self._memory_limit * _SHARE_OF_LIMIT) - int(psutil.Process().memory_info().rss)
 
     def _release_when_idle(self, loop: Any) -> None:
         """Give the model back after a while without work: a client that was killed never says that it is over."""

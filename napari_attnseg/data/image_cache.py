@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import psutil
-
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.lazy import open_lazily
 from napari_attnseg.data.loading import load_image, read_seen
+from napari_attnseg.data.memory import free_memory
 from napari_attnseg.data.normalise import channel_range
 from napari_attnseg.data.packed import PackedPlanes
 from napari_attnseg.data.pairs import Pair
@@ -28,8 +27,13 @@ def memory_limit(gigabytes: float | None, sharers: int = 1) -> int:
         What is allowed to all processes of this machine together; None: half of the memory that is free now.
     sharers
         How many processes there are.
+
+    Raises
+    ------
+    SettingsError
+        See `memory.free_memory`.
     """
-    allowed = psutil.virtual_memory().available * _SHARE_OF_FREE if gigabytes is None else gigabytes * 1e9
+    allowed = free_memory() * _SHARE_OF_FREE if gigabytes is None else gigabytes * 1e9
     return int(allowed) // sharers
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import tifffile
 
 from napari_attnseg.data.axes import squeeze, understand_axes
 from napari_attnseg.data.info import ImageInfo, largest_series
 from napari_attnseg.data.lazy_pixels import Pixels
+from napari_attnseg.data.memory import free_memory
 from napari_attnseg.data.pyramid import Overview, stored_levels
 from napari_attnseg.data.regions import regions_of
 from napari_attnseg.data.tiff import read_image, read_info
@@ -186,7 +186,7 @@ def opened_pixels(path: Path, axes: str | None = None) -> Iterator[tuple[ImageIn
 def _require_memory(info: ImageInfo) -> None:
     """Refuse an image that can only be read as a whole and does not fit: the system would end the program."""
     needed = prod(info.shape) * np.dtype(info.dtype).itemsize * _COPIES
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if needed > free:
         raise DataError(
             f"{info.path.name} is stored in such large pieces that it can only be read as a whole, which takes about "

@@ -8,7 +8,7 @@ palette becomes RGB, MinIsWhite is turned over. In ImageJ and OME files lookup t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 
 from napari_attnseg.data.decode import cut_short, opened, require_all_pages, require_whole
+from napari_attnseg.data.file_state import unchanged
 from napari_attnseg.data.info import ImageInfo, describe, largest_series
 from napari_attnseg.data.ome_zarr_image import is_ome_zarr, zarr_info, zarr_planes
 from napari_attnseg.data.regions import FlatRegions
@@ -73,7 +74,7 @@ def read_image(path: Path, axes: str | None = None, *, as_stored: bool = False) 
     Raises
     ------
     DataError
-        See `read_info`; also when the pixels are cut short or damaged.
+        See `read_info`; also when the pixels are cut short or damaged, or were changed while they were read.
     """
     return _read(Path(path), axes, None, as_stored)
 
@@ -92,7 +93,8 @@ def read_planes(path: Path, indices: Sequence[int], axes: str | None = None, *, 
 def _read(path: Path, axes: str | None, planes: list[int] | None, as_stored: bool) -> Image:
     if is_ome_zarr(path):
         return Image(*zarr_planes(path, planes))
-    with _opened_series(path) as (tif, series):
+    # a mask that is saved anew meanwhile is another file, and this one is read to its end
+    with nullcontext() if as_stored else unchanged(path), _opened_series(path) as (tif, series):
         info = describe(path, tif, series, axes)
         if planes is not None:
             _require_planes(info, planes)

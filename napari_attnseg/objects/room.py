@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import psutil
 
 from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.memory import free_memory
 from napari_attnseg.errors import DataError
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.settings import ObjectSettings
@@ -33,8 +33,10 @@ def require_memory(needed: float, what: str, ways: Sequence[str] = ()) -> None:
     ------
     DataError
         Less is free.
+    SettingsError
+        See `memory.free_memory`.
     """
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if needed > free:
         raise DataError(
             f"{what} takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; close other "

@@ -5,40 +5,17 @@ PyTorch is not needed to know it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from math import ceil, prod
 
 import numpy as np
-import psutil
 
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.loading import network_channels
-from napari_attnseg.errors import SettingsError
+from napari_attnseg.data.memory import MEMORY_VARIABLE, free_memory
 from napari_attnseg.settings import DataSettings
 
-MEMORY_VARIABLE = "NAPARI_ATTNSEG_MEMORY"
-
-
-def free_memory() -> int:
-    """Return how many bytes of memory may be taken.
-
-    The environment variable NAPARI_ATTNSEG_MEMORY, in gigabytes, says that it is not more: where a job may not take all
-    that the computer has.
-
-    Raises
-    ------
-    SettingsError
-        The variable holds no number.
-    """
-    free = int(psutil.virtual_memory().available)
-    allowed = os.environ.get(MEMORY_VARIABLE, "")
-    try:
-        return min(free, round(float(allowed) * 1e9)) if allowed else free
-    except (ValueError, OverflowError) as error:
-        raise SettingsError(
-            f"The environment variable {MEMORY_VARIABLE} is '{allowed}'; expected gigabytes, such as 16 or 0.5."
-        ) from error
+__all__ = ["MEMORY_VARIABLE", "free_memory", "has_room", "memory_needed"]
 
 
 def has_room(
@@ -49,7 +26,7 @@ def has_room(
     Raises
     ------
     SettingsError
-        See `free_memory`.
+        See `memory.free_memory`.
     """
     return 2 * memory_needed(info, data, computed, kept) < free()
 

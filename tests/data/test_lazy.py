@@ -7,7 +7,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -316,11 +315,11 @@ def test_any_part_of_what_is_not_compressed(
 def test_what_can_only_be_read_as_a_whole_has_to_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "strip.tif", GREY, rowsperstrip=90, compression="zlib")
     monkeypatch.setattr(lazy, "MOST_BYTES_AT_ONCE", 1000)
-    memory = SimpleNamespace(available=2 * GREY.nbytes)
-    monkeypatch.setattr(lazy.psutil, "virtual_memory", lambda: memory)
+    free = 2 * GREY.nbytes
+    monkeypatch.setattr(lazy, "free_memory", lambda: free)
     with opened_pixels(path) as (_, pixels):
         assert np.array_equal(pixels, GREY)
-    memory.available -= 1
+    free -= 1
     with (
         pytest.raises(DataError, match=r"strip\.tif is stored in such large pieces .* Save it in tiles"),
         opened_pixels(path),

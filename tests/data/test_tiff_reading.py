@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import PIL.Image
 import pytest
 import tifffile
 
+from napari_attnseg.data import tiff
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
 from napari_attnseg.errors import DataError
 
@@ -316,4 +318,51 @@ def test_damaged_pixels(tmp_path):
     content[start : start + 40] = bytes(40)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"cannot be decoded"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("part", [None, [1]])
+def test_an_image_that_is_rewritten_while_it_is_read_is_refused(tmp_path, monkeypatch, part):
+    """Else its upper half may be of one image and its lower half of another one."""
+    path = written(tmp_path, noise(3, 64, 48), imagej=True, metadata={"axes": "ZYX"})
+    understood, times = tiff.describe, iter(range(1, 10))
+
+    def describe(*args):
+        with path.open("r+b") as file:
+            file.seek(-10, 2)
+            file.write(bytes(10))
+        os.utime(path, ns=(0, next(times)))
+        return understood(*args)
+
+    monkeypatch.setattr(tiff, "describe", describe)
+    with pytest.raises(DataError, match=r"cell\.tif was changed while it was being read; begin again") as refused:
+        read_image(path) if part is None else read_planes(path, part)
+    assert refused.value.__cause__ is None
+
+    def describe_cut(*args):
+        path.write_bytes(path.read_bytes()[:-900])
+        return understood(*args)
+
+    monkeypatch.setattr(tiff, "describe", describe_cut)
+    with pytest.raises(DataError, match=r"cell\.tif was changed while") as refused:
+        read_image(path)
+    assert "cut short" in str(refused.value.__cause__)
+    monkeypatch.setattr(tiff, "describe", understood)
+    with pytest.raises(DataError, match="cut short"):
+        read_image(path)
+
+
+def test_a_mask_that_is_saved_anew_while_it_is_read_is_read_to_its_end(tmp_path, monkeypatch):
+    """As when a training begins while masks are painted; we save them as new files."""
+    before, after = noise(32, 32), noise(32, 32)
+    path, understood, times = written(tmp_path, before), tiff.describe, iter(range(1, 10))
+
+    def describe(*args):
+        written(tmp_path, after, "new.tif").replace(path)
+        os.utime(path, ns=(0, next(times)))
+        return understood(*args)
+
+    monkeypatch.setattr(tiff, "describe", describe)
+    assert np.array_equal(read_image(path, as_stored=True).pixels[0, 0], before)
+    with pytest.raises(DataError, match="was changed while"):
         read_image(path)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_attnseg.cli import main
+from napari_attnseg.data import tiff
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.objects import reading, room
@@ -181,6 +184,22 @@ def test_a_model_goes_straight_from_images_to_objects(
     monkeypatch.setattr(room, "BYTES_TO_SEPARATE", 2**50)
     image.write_bytes(image.read_bytes()[:-100])  # some pixels are missing, which would be said if they were read
     refused(run(image, "--model", "nuclei", "--device", "cpu"), "Finding the objects of cells.tif takes about")
+
+
+def test_an_image_that_is_rewritten_while_a_model_reads_it_is_named(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, understood = folder_of_discs(tmp_path / "cells") / "cells.tif", tiff.describe
+    times = iter(range(1, 1000))  # not that of the clock, which may tick too slowly for a test
+
+    def describe(*args: Any) -> tiff.ImageInfo:
+        os.utime(image, ns=(0, next(times)))
+        return understood(*args)
+
+    monkeypatch.setattr(tiff, "describe", describe)
+    words = ("cells.tif was changed while it was being read",)
+    refused(run(image, "--model", "nuclei", "--out", tmp_path / "out", "--device", "cpu"), *words)
+    assert not list((tmp_path / "out").glob("*.tif"))
 
 
 def test_bad_input_gets_a_sentence(tmp_path: Path, run: Run) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 
+from napari_attnseg.data import tiff
 from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import DataError, ModelFileError, SettingsError
 from napari_attnseg.models.model_file import ModelCard, save_model
@@ -17,6 +21,7 @@ from napari_attnseg.models.unet import build_model
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.tiling import Stopped
 from napari_attnseg.settings import DataSettings, ModelSettings, PredictionSettings, make
+from napari_attnseg.training.scoring import score_pair
 
 BINARY = MaskConvention("binary", {0: 0, 255: 1}, ("background", "nucleus"))
 GREYS = MaskConvention("classes", {0: 0, 63: 1, 126: 2, 252: 3}, ("background", "liver", "kidney", "spleen"))
@@ -61,6 +66,29 @@ def test_a_plane(tmp_path: Path) -> None:
         assert values.dtype == np.float32
         assert 0 <= values.min() <= values.max() <= 1
     assert np.array_equal(found.labels, found.probability[:, 0] > 0.5)
+
+
+def test_an_image_that_is_rewritten_while_it_is_read_gives_neither_mask_nor_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, understood = tmp_path / "a.tif", tiff.describe
+    tifffile.imwrite(path, noise(45, 61))
+    tifffile.imwrite(tmp_path / "a_MASK.tif", np.zeros((45, 61), np.uint8))
+    one = predictor(model(tmp_path / "m.safetensors"))
+    assert one.predict_file(path).labels.shape == (1, 45, 61)
+
+    times = iter(range(1, 1000))  # not that of the clock, which may tick too slowly for a test
+
+    def describe(*args: Any) -> tiff.ImageInfo:
+        tifffile.imwrite(path, noise(45, 61) + 1)
+        os.utime(path, ns=(0, next(times)))
+        return understood(*args)
+
+    monkeypatch.setattr(tiff, "describe", describe)
+    with pytest.raises(DataError, match=r"a\.tif was changed while it was being read"):
+        one.predict_file(path)
+    with pytest.raises(DataError, match=r"a\.tif was changed while it was being read"):
+        score_pair(one, Pair(path, tmp_path / "a_MASK.tif"), BINARY, lambda: False)
 
 
 def test_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
