@@ -115,9 +115,22 @@ def test_classes_are_written_in_the_values_they_were_read_in(make_folder: MakeFo
     values = {int(v) for path in (tmp_path / "out").glob("*.tif") for v in np.unique(tifffile.imread(path))}
     assert values <= {0, 63, 126, 189, 252}
     assert len(values) > 1
-    code, output, _ = run("evaluate", tmp_path / "run/best.safetensors", source)
+    models, scores = [tmp_path / f"run/{name}.safetensors" for name in ("best", "last")], tmp_path / "scores.json"
+    code, output, _ = run("evaluate", models[0], source, "--json", scores)
     assert code == 0
-    assert "Dice of each class" in output
+    found = json.loads(scores.read_text())
+    each = {item["name"]: (item["dice"], item["iou"]) for item in found["classes"]}
+    for row, key in (("mean", "without_background"), ("mean with background", "with_background")):
+        each[row] = (found["mean_dice"][key], found["mean_iou"][key])
+    lines = [line.split() for line in output.partition("each class, all pixels")[2].splitlines()[1:]]
+    shown = {" ".join(line[:-2]): tuple(line[-2:]) for line in lines}
+    assert shown == {name: tuple(f"{value:.4f}" for value in values) for name, values in each.items()}
+    code, output, _ = run("evaluate", *models, source)
+    assert code == 0
+    for number, measure in enumerate(("Dice", "IoU")):
+        below = output.partition(f"{measure} of each class, all pixels\n")[2].splitlines()[: len(each)]
+        first = {" ".join(line.split()[:-2]): line.split()[-2] for line in below}
+        assert first == {name: f"{values[number]:.4f}" for name, values in each.items()}
 
 
 def test_memory_too_small_to_score_an_image_is_one_sentence(
@@ -197,7 +210,7 @@ def test_a_full_disk_gets_one_sentence_and_keeps_the_old_prediction(
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200));"
         "from napari_attnseg.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    arguments = ["predict", str(model), str(source), "--out", str(out)]
+    arguments = ["predict", str(model), str(source), "--out", str(out), "--again"]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 import tifffile
+from distributed import LocalCluster
 
 from napari_attnseg.cli import main
 from napari_attnseg.data.ome_zarr import Layout
@@ -21,7 +22,7 @@ from napari_attnseg.events import Cancelled, Event, Failed, Finished, Notice, Pr
 from napari_attnseg.jobs import start
 from napari_attnseg.prediction.disk import disk_needed
 from tests.conftest import damage_tile
-from tests.prediction.test_predictor import model
+from tests.prediction.test_predictor import GREYS, model
 
 ENDS = Finished | Cancelled | Failed
 
@@ -78,7 +79,7 @@ def test_a_list_is_laid_out_below_a_base_and_ends_in_one_event(
     assert [type(event) for event in found if isinstance(event, ENDS)] == [Finished]
     end = found[-1]
     assert isinstance(end, Finished)
-    assert end.results == {"images": 2, "failed": [], "gaps": []}
+    assert end.results == {"images": 2, "kept": 0, "failed": [], "gaps": []}
 
 
 @pytest.mark.parametrize("first", ["inputs", "options"])
@@ -122,7 +123,7 @@ def test_nothing_of_an_earlier_prediction_stays_beside_a_new_one(
     out, ending = tmp_path / "out", ".tif" if form == "tiff" else ".ome.zarr"
     for name in ("a.tif", "b.tif"):
         assert main(arguments(network, out, images / name, "--format", form, "--probability")) == 0
-    other = model(tmp_path / "other.safetensors")
+    other = model(tmp_path / "other.safetensors", GREYS)
     assert main(arguments(other, out, images, "--format", form, "--job", job)) == 0
     names = {path.name for path in out.iterdir()}
     assert names == {f"a_PRED{ending}", f"b_PRED{ending}", "late"}
@@ -227,17 +228,47 @@ def test_a_disk_that_may_be_too_small_for_all_is_told_before(
     needed = sum(disk_needed({"_PRED": one, "_PROB": two}) for one, two in [_layouts(images / "a.tif")] * 3)
     room = SimpleNamespace(free=int(needed) - there - 10)
     monkeypatch.setattr("napari_attnseg.prediction.disk.shutil.disk_usage", lambda folder: room)
-    assert main(arguments(network, out, images, "--probability")) == 0
+    assert main(arguments(network, out, images, "--probability", "--again")) == 0
     said = capsys.readouterr().out
     assert "The predictions may need 0.0 MB" in said
     assert said.index("The predictions may need") < said.index("Wrote 3")
     assert "Replaces 1 earlier prediction in" in said
     assert len(list(out.rglob("*_PRED.*"))) == 3
     room.free += 10_000
-    assert main(arguments(network, out, images, "--probability")) == 0
+    assert main(arguments(network, out, images, "--probability", "--again")) == 0
     assert "may need" not in capsys.readouterr().out
+    room.free = int(needed) * 2 // 3 - there
+    (out / "a_PRED.tif").unlink()
+    assert main(arguments(network, out, images, "--probability")) == 0
+    assert "may need" not in capsys.readouterr().out, "what is kept needs no room"
 
 
 def _layouts(image: Path) -> tuple[Layout, Layout]:
     info = read_info(image)
     return Layout(info, "uint8"), Layout(info, "float32", ("foreground",))
+
+
+def test_a_cluster_keeps_what_is_there_and_needs_no_answer_if_that_is_all(
+    network: Path, images: Path, job: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert main(arguments(network, out, images)) == 0
+    (out / "b_PRED.tif").unlink()
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+        scheduler = ("--scheduler", cluster.scheduler_address)
+        assert main(arguments(network, out, images, "--job", job, *scheduler)) == 0
+        told = events(job)
+        end = told[-1]
+        assert isinstance(end, Finished)
+        assert (end.results["images"], end.results["kept"]) == (1, 2)
+        assert [event.message for event in told if isinstance(event, Notice)] == [
+            "2 images were predicted before with this model and these settings; they are kept (--again predicts them "
+            "anew)."
+        ]
+        shares = [event.done for event in told if isinstance(event, Progress)]
+        assert shares == [pytest.approx(2 / 3), 1.0]
+        assert any(isinstance(event, Started) and "Predict 3 images" in event.summary for event in told)
+        before = (out / "a_PRED.tif").stat().st_mtime_ns
+        assert main(arguments(network, out, images, "--again", *scheduler)) == 0
+        assert (out / "a_PRED.tif").stat().st_mtime_ns > before
+    assert main(arguments(network, out, images, *scheduler)) == 0, "what a cluster wrote is known as its own"

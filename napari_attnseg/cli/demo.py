@@ -150,6 +150,7 @@ def _examples(predictor: Predictor, pairs: tuple[Pair, ...], out: Path) -> tuple
     from napari_attnseg.data.masks import read_mask
     from napari_attnseg.data.tiff import read_image
     from napari_attnseg.prediction.figures import Example
+    from napari_attnseg.prediction.writing import write_prediction
     from napari_attnseg.training.evaluation import score_image
 
     examples, otsu = [], []
@@ -157,7 +158,7 @@ def _examples(predictor: Predictor, pairs: tuple[Pair, ...], out: Path) -> tuple
         assert pair.mask is not None
         image = read_image(pair.image)
         prediction = predictor.predict_image(image)
-        predictor.write(prediction, out)
+        write_prediction(predictor.card, prediction, out)
         truth = read_mask(pair.mask, predictor.convention, image.info)
         shown_image = (image.pixels[0] / max(image.pixels[0].max(), 1)).astype("float32")
         attention = None if prediction.attention is None else prediction.attention[0]

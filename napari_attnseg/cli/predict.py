@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_attnseg.cli.job_folder import asked_by_file, noted
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
-from napari_attnseg.cli.predict_outputs import asked_for
+from napari_attnseg.cli.predict_outputs import Order, order_of
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.cli.scheduler import add_scheduler
-from napari_attnseg.data.pairs import PREDICTION
 from napari_attnseg.errors import AttnSegError, DataError, GapsError, Stopped
 from napari_attnseg.events import Cancelled, EventHandler, Failed, Finished, Notice, Progress, Started
 from napari_attnseg.jobs import STOP
-from napari_attnseg.models.model_card import ModelCard, load_card
+from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.prediction.outcome import Outcome
 from napari_attnseg.settings import PredictionSettings, make
@@ -60,6 +59,12 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--base", type=Path, metavar="DIR", help="lay out what is written as the images lie below this folder"
     )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="predict all images anew, also those that were predicted before with this model and these settings, which "
+        "are kept otherwise",
+    )
     parser.add_argument("--job", type=Path, metavar="DIR", help="note events in DIR/events.jsonl, for programs")
     parser.add_argument("--events", action="store_true", help="print one JSON event a line, for programs")
     add_settings(parser, PredictionSettings, "prediction")
@@ -97,15 +102,22 @@ def run(options: argparse.Namespace) -> int:
             text = f"Stopped; what was predicted so far is in {options.out}."
             on_event(Cancelled(text))
         else:
-            with_gaps = f", {len(outcome.gaps)} of them with gaps" if outcome.gaps else ""
-            text = f"Wrote {counted(outcome.written, 'prediction')} to {options.out}{with_gaps}."
-            on_event(Finished(text, {"images": outcome.written, "failed": outcome.failed, "gaps": outcome.gaps}))
+            text = _ending(outcome, options.out)
+            results = {"images": outcome.written, "kept": outcome.kept}
+            on_event(Finished(text, {**results, "failed": outcome.failed, "gaps": outcome.gaps}))
     if not options.events and (interrupt.requested or not outcome.failed):
         print(text)
     if interrupt.requested:
         return 130
     _require_whole(outcome)
     return 0
+
+
+def _ending(outcome: Outcome, out: Path) -> str:
+    """Say what was done."""
+    kept = f" and kept {counted(outcome.kept, 'earlier one')}" if outcome.kept else ""
+    with_gaps = f", {len(outcome.gaps)} of them with gaps" if outcome.gaps else ""
+    return f"Wrote {counted(outcome.written, 'prediction')} to {out}{kept}{with_gaps}."
 
 
 def _require_whole(outcome: Outcome) -> None:
@@ -120,7 +132,7 @@ def _require_whole(outcome: Outcome) -> None:
         count = f"{len(outcome.failed)} of {counted(outcome.asked, 'image')}"
         raise AttnSegError(f"{count} could not be predicted: {outcome.failed[0]}")
     if outcome.gaps:
-        count = f"{len(outcome.gaps)} of {counted(outcome.written, 'image')}"
+        count = f"{len(outcome.gaps)} of {counted(outcome.there, 'image')}"
         raise AttnSegError(f"{count} could be predicted only in parts: {outcome.gaps[0]}")
 
 
@@ -136,19 +148,24 @@ def _predict(
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
     from napari_attnseg.prediction.to_files import predict_to_files
 
+    def tell(text: str) -> None:
+        on_event(Notice(text))
+
     predictor = Predictor(model, settings)
-    predictor.compute.half.tell = lambda text: on_event(Notice(text))
-    outputs = asked_for(options, predictor.data.mask_suffix)
-    on_event(Started(f"Predict {counted(len(outputs), 'image')} with {options.model}", predictor.compute.description))
+    predictor.compute.half.tell = tell
+    order = order_of(options, model, predictor.card, settings, should_stop)
+    on_event(Started(f"Predict {counted(order.count, 'image')} with {options.model}", predictor.compute.description))
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
-    _look_at_disk(predictor.card, settings, outputs, options.out, on_event, should_stop)
-    report = _reporter(len(outputs), on_event)
-    outcome, grey = Outcome(), 0
-    for number, image in enumerate(outputs):
+    outcome, grey = order.begin(on_event, should_stop), 0
+    report = _reporter(order, on_event)
+    for number, (image, path) in enumerate(order.left.items(), start=outcome.kept):
+        on_progress = partial(report, number, image)
         try:
             try:
-                predict_to_files(predictor, image, outputs[image].parent, partial(report, number, image), should_stop)
+                predict_to_files(
+                    predictor, image, path.parent, on_progress, should_stop, on_notice=tell, digest=order.digest
+                )
             except GapsError as error:
                 outcome.gaps.append(str(error))
                 on_event(Notice(str(error)))
@@ -166,9 +183,10 @@ def _predict(
     return outcome
 
 
-def _reporter(count: int, on_event: EventHandler) -> Callable[[int, Path, float, LargeProgress | None], None]:
+def _reporter(order: Order, on_event: EventHandler) -> Callable[[int, Path, float, LargeProgress | None], None]:
     """Return what tells of the progress: image number and name, the share of it that is done, and more if large."""
-    began, origin, large_image = time.monotonic(), 0.0, None
+    count = order.count
+    began, origin, large_image = time.monotonic(), len(order.kept) / count, None
 
     def report(number: int, image: Path, share: float, large: LargeProgress | None) -> None:
         nonlocal began, origin, large_image
@@ -190,34 +208,16 @@ def _predict_on_cluster(
 ) -> Outcome:
     """Have the workers of a cluster predict all images; see `_predict`."""
     model = model_path(options.model)
-    outputs = asked_for(options, load_card(model).data.mask_suffix)
+    order = order_of(options, model, load_card(model), settings, should_stop)
+    if not order.left:
+        return order.begin(on_event, should_stop)
     from napari_attnseg.cluster.connection import connected
 
     try:
         with connected(options.scheduler, options.scheduler_timeout, should_stop) as client:
             from napari_attnseg.cluster.predicting import predict_images
 
-            _look_at_disk(load_card(model), settings, outputs, options.out, on_event, should_stop)
-            return predict_images(client, model, settings, outputs, on_event, should_stop)
+            outcome = order.begin(on_event, should_stop)
+            return predict_images(client, model, settings, order.left, on_event, should_stop, outcome, order.digest)
     except Stopped:
         return Outcome()
-
-
-def _look_at_disk(
-    card: ModelCard,
-    settings: PredictionSettings,
-    outputs: Mapping[Path, Path],
-    out: Path,
-    on_event: EventHandler,
-    should_stop: Callable[[], bool],
-) -> None:
-    """Say if there will perhaps be no room for all predictions, and how many are there already."""
-    from napari_attnseg.prediction.disk import shortage
-    from napari_attnseg.prediction.targets import target_of
-
-    if text := shortage(card, settings, outputs, should_stop):
-        on_event(Notice(text))
-    as_tiff = settings.format == "tiff"
-    there = sum(target_of(image, PREDICTION, path.parent, as_tiff=as_tiff).exists() for image, path in outputs.items())
-    if there:
-        on_event(Notice(f"Replaces {counted(there, 'earlier prediction')} in {out}, with any _PROB and _ATTN files."))

@@ -3,10 +3,111 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_attnseg.data.pairs import OUTPUT_SUFFIXES, PREDICTION, find_pairs, output_path
 from napari_attnseg.errors import DataError, SaveError
+from napari_attnseg.events import EventHandler, Notice, Progress
+from napari_attnseg.models.model_card import ModelCard
+from napari_attnseg.prediction.outcome import Outcome, gaps_in_words
+from napari_attnseg.settings import PredictionSettings
+from napari_attnseg.wording import counted
+
+if TYPE_CHECKING:
+    from napari_attnseg.prediction.origin import Origin
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for, and what of it is there already."""
+
+    options: argparse.Namespace
+    card: ModelCard
+    settings: PredictionSettings
+    digest: str
+    """Of the model, see `Origin.of`."""
+    outputs: dict[Path, Path]
+    """Of each image, where its prediction goes."""
+    kept: dict[Path, Origin]
+    """What was made before in the same way."""
+
+    @property
+    def count(self) -> int:
+        """How many images are asked for."""
+        return len(self.outputs)
+
+    @property
+    def left(self) -> dict[Path, Path]:
+        """The images that are to be predicted, and where the prediction of each goes."""
+        return {image: path for image, path in self.outputs.items() if image not in self.kept}
+
+    def begin(self, on_event: EventHandler, should_stop: Callable[[], bool]) -> Outcome:
+        """Tell what becomes of what is there, and return what is done by that."""
+        from napari_attnseg.prediction.begun import discard_begun
+        from napari_attnseg.prediction.in_place import hidden_in, remove_left_over
+
+        outcome = Outcome(kept=len(self.kept))
+        hidden = {folder: hidden_in(folder) for folder in {self.outputs[image].parent for image in self.kept}}
+        for image, origin in self.kept.items():
+            folder = self.outputs[image].parent
+            remove_left_over(image, folder, hidden[folder], origin, lambda text: on_event(Notice(text)))
+            if origin.gaps:
+                outcome.gaps.append(gaps_in_words(image.name, origin.gaps))
+        if self.options.again:
+            for image, path in self.outputs.items():
+                discard_begun(image, path.parent)
+        for text in (*self._look_at_kept(), *self._look_at_disk(should_stop), *outcome.gaps):
+            on_event(Notice(text))
+        if self.kept:
+            on_event(Progress(outcome.kept / self.count, f"{outcome.kept} of {self.count} were there"))
+        return outcome
+
+    def _look_at_kept(self) -> list[str]:
+        if not self.kept:
+            return []
+        were, are, them = ("was", "it is", "it") if len(self.kept) == 1 else ("were", "they are", "them")
+        how = f"{were} predicted before with this model and these settings"
+        return [f"{counted(len(self.kept), 'image')} {how}; {are} kept (--again predicts {them} anew)."]
+
+    def _look_at_disk(self, should_stop: Callable[[], bool]) -> list[str]:
+        """Say if there will perhaps be no room for all predictions, and how many are there that are not kept."""
+        from napari_attnseg.prediction.disk import shortage
+        from napari_attnseg.prediction.targets import target_of
+
+        left, as_tiff = self.left, self.settings.format == "tiff"
+        told = [shortage(self.card, self.settings, left, should_stop)]
+        there = sum(target_of(image, PREDICTION, path.parent, as_tiff=as_tiff).exists() for image, path in left.items())
+        if there:
+            which = f"{counted(there, 'earlier prediction')} in {self.options.out}"
+            told.append(f"Replaces {which}, with any _PROB and _ATTN files.")
+        return [text for text in told if text]
+
+
+def order_of(
+    options: argparse.Namespace,
+    model: Path,
+    card: ModelCard,
+    settings: PredictionSettings,
+    should_stop: Callable[[], bool],
+) -> Order:
+    """Return what a command line asks for; the folders for it are made.
+
+    Raises
+    ------
+    DataError, SaveError
+        There are no images, or they cannot be written.
+    ModelFileError
+        The model has gone meanwhile.
+    """
+    from napari_attnseg.prediction.kept import predicted_before
+    from napari_attnseg.prediction.origin import digest_of
+
+    outputs, digest = asked_for(options, card.data.mask_suffix), digest_of(model)
+    kept = {} if options.again else predicted_before(model, card, settings, outputs, digest, should_stop)
+    return Order(options, card, settings, digest, outputs, kept)
 
 
 def asked_for(options: argparse.Namespace, mask_suffix: str) -> dict[Path, Path]:

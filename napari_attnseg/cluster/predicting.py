@@ -31,6 +31,8 @@ def predict_images(
     outputs: Mapping[Path, Path],
     on_event: EventHandler,
     should_stop: Callable[[], bool],
+    outcome: Outcome | None = None,
+    digest: str = "",
 ) -> Outcome:
     """Predict images on a cluster; each output is written at once, also where a lost worker's image is done again.
 
@@ -40,6 +42,10 @@ def predict_images(
         Where the prediction of each image goes; the folders are there.
     should_stop
         Asked several times a second; True cancels what has not begun and ends.
+    outcome
+        What is done already, and counts as done in the progress.
+    digest
+        Of the model, see `Origin.of`.
 
     Returns
     -------
@@ -53,27 +59,34 @@ def predict_images(
     card = load_card(model)
     images = list(outputs)
     folders = {path.parent for path in (*images, *outputs.values())}
-    outcome, grey = Outcome(), 0
+    outcome, grey = outcome or Outcome(), 0
+    done_before, count = outcome.asked, outcome.asked + len(images)
     began = time.monotonic()
     try:
         with team(client, model, settings, sorted(folders), on_event, should_stop) as workers:
-            what = f"Predict {counted(len(images), 'image')} with {model.name} on a cluster"
+            what = f"Predict {counted(count, 'image')} with {model.name} on a cluster"
             on_event(Started(what, workers.device))
             if settings.attention and not PRESETS[card.model.name].gates:
                 on_event(Notice(f"{model.name} is a {card.model.name}, which has no attention gates."))
-            tasks = [(str(image.absolute()), str(outputs[image].parent.absolute())) for image in images]
+            tasks = [(str(image.absolute()), str(outputs[image].parent.absolute()), digest) for image in images]
             for one in workers.each(_predict_one, tasks, on_event, should_stop):
                 image = images[one.number]
-                channels, sentence = one.value or (0, f"{image.name} could not be predicted: {one.failure}")
+                channels, sentence, notices = one.value or (
+                    0,
+                    f"{image.name} could not be predicted: {one.failure}",
+                    [],
+                )
+                for text in notices:
+                    on_event(Notice(text))
                 if channels:
                     outcome.written += 1
                     grey += channels == 1
                 if sentence:
                     (outcome.gaps if channels else outcome.failed).append(sentence)
                     on_event(Notice(sentence))
-                share = outcome.asked / len(images)
-                left = (time.monotonic() - began) * (1 / share - 1)
-                on_event(Progress(share, f"{outcome.asked} of {len(images)}, {image.name}", seconds_left=left))
+                done = outcome.asked
+                left = (time.monotonic() - began) * (count - done) / (done - done_before)
+                on_event(Progress(done / count, f"{done} of {count}, {image.name}", seconds_left=left))
     except Stopped:
         pass
     if grey and (settings.channels if settings.channels != "as-is" else card.data.channels) == "rgb":
@@ -81,21 +94,35 @@ def predict_images(
     return outcome
 
 
-def _predict_one(name: str, image: str, folder: str) -> tuple[int, str]:
-    """Predict and write an image on a worker; return its channels, 0 if it could not be, and what is wrong with it."""
+def _predict_one(name: str, image: str, folder: str, digest: str) -> tuple[int, str, list[str]]:
+    """Predict and write an image on a worker.
+
+    Returns
+    -------
+    Its channels, 0 if it could not be predicted; what is wrong with it; and what else is to be told.
+    """
     model, path = warm_model(name), Path(image)
+    notices: list[str] = []
     end = time.monotonic() + _SECONDS_IN_USE
     while True:
         try:
             with model.in_use() as predictor:
                 info = read_info(path, predictor.data.axes)
-                predict_to_files(predictor, path, Path(folder), should_stop=model.is_over, free=model.free_memory)
-            return info.channels, ""
+                predict_to_files(
+                    predictor,
+                    path,
+                    Path(folder),
+                    should_stop=model.is_over,
+                    free=model.free_memory,
+                    on_notice=notices.append,
+                    digest=digest,
+                )
+            return info.channels, "", notices
         except GapsError as error:
-            return info.channels, str(error)
+            return info.channels, str(error), notices
         except InUseError as error:  # by the worker that had it before, which may still be at its last tiles
             if model.is_over() or time.monotonic() > end:
-                return 0, str(error)
+                return 0, str(error), notices
         except (DataError, MemoryError) as error:
-            return 0, failure_of(path, error)
+            return 0, failure_of(path, error), notices
         time.sleep(_SECONDS_BETWEEN_TRIES)

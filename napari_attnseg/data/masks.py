@@ -92,6 +92,7 @@ def write_mask(
     *,
     like: ImageInfo,
     existing: ImageInfo | None = None,
+    note: str = "",
 ) -> None:
     """Write class ids as a mask, at once.
 
@@ -111,6 +112,8 @@ def write_mask(
         The image that the mask belongs to.
     existing
         The mask that is replaced, or None.
+    note
+        For programs, in a new mask; one that replaces another has none, and not that one's either. See `tiff_note`.
 
     Raises
     ------
@@ -127,12 +130,13 @@ def write_mask(
         last = convention.n_classes - 1
         raise DataError(f"{path.name} cannot be saved: it has the class {largest}, but the last class is {last}.")
     old = _old_values(existing, like)
-    write_values(
-        path, _stored_values(labels, convention, old, like), like=like, existing=existing if old is not None else None
-    )
+    values = _stored_values(labels, convention, old, like)
+    write_values(path, values, like=like, existing=existing if old is not None else None, note=note)
 
 
-def write_values(path: Path, values: Array, *, like: ImageInfo, existing: ImageInfo | None = None) -> None:
+def write_values(
+    path: Path, values: Array, *, like: ImageInfo, existing: ImageInfo | None = None, note: str = ""
+) -> None:
     """Write the numbers of a mask as they are, at once: what numbered objects need that are edited one by one.
 
     Parameters
@@ -146,6 +150,8 @@ def write_values(path: Path, values: Array, *, like: ImageInfo, existing: ImageI
     existing
         The mask that is replaced, or None: its number type (if the values fit), axes, pixel size, palette and
         compression are kept.
+    note
+        See `write_mask`.
 
     Raises
     ------
@@ -157,7 +163,7 @@ def write_values(path: Path, values: Array, *, like: ImageInfo, existing: ImageI
     path = Path(path)
     require_shape(path, values.shape, like)
     if existing is None:
-        write_image(path, like.in_plane_axes(_of_smallest_type(values)), like.plane_axes, like=like)
+        write_image(path, like.in_plane_axes(_of_smallest_type(values)), like.plane_axes, like=like, note=note)
         return
     fits = values.max(initial=0) <= _largest_of(existing.dtype)
     _write_as(path, values.astype(existing.dtype, copy=False) if fits else _of_smallest_type(values), existing, like)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_attnseg.data.atomic import replacing
 from napari_attnseg.data.ome_zarr import Layout
+from napari_attnseg.data.tiff_note import replacing_with_note
 from napari_attnseg.data.write import SOFTWARE, description_options, write_image
 
 TILE = 512
@@ -23,6 +23,7 @@ def write_pyramid(
     levels: list[Any],
     layout: Layout,
     on_share: Callable[[float], None] = lambda share: None,
+    note: str = "",
 ) -> None:
     """Write an image with its coarser levels, tile by tile, replacing `path` at once.
 
@@ -32,6 +33,8 @@ def write_pyramid(
         Arrays with the axes of `layout`, finest first.
     on_share
         Called with the share that is written; where it raises, `path` is unchanged.
+    note
+        For programs, in ASCII; see `tiff_note`.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def write_pyramid(
     outer = (*info.stack_shape, *((layout.channels,) * several))
     if info.width == 1:  # tifffile takes the last axis for samples then; it is a small image
         pages = np.stack([np.asarray(levels[0][(*place, slice(None), slice(None))]) for place in layout.places()])
-        write_image(path, pages.reshape((*outer, info.height, 1)), axes, like=info)
+        write_image(path, pages.reshape((*outer, info.height, 1)), axes, like=info, note=note)
         return
     total = sum(_tiles_in(level.shape) for level in levels)
     done = 0
@@ -58,20 +61,25 @@ def write_pyramid(
 
     described = description_options(path, axes, info, layout.channel_names or ())
     is_ome = described.pop("ome")
-    with replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True, ome=is_ome) as writer:
+    with (
+        replacing_with_note(path, note) as (temporary, tags),
+        tifffile.TiffWriter(temporary, bigtiff=True, ome=is_ome) as writer,
+    ):
         for number, level in enumerate(levels):
             # outside OME-TIFF each level says its own axes
             coarser = {"subfiletype": 1, "metadata": None if is_ome else {"axes": axes}}
-            more = coarser if number else {"subifds": len(levels) - 1, **described}
+            more = coarser if number else {"subifds": len(levels) - 1, "extratags": tags, **described}
             writer.write(tiles_of(level), shape=(*outer, *level.shape[-2:]), **_options(layout), **more)
 
 
 def _options(layout: Layout) -> dict[str, Any]:
+    is_real = np.dtype(layout.dtype).kind == "f"
     return {
         "tile": (TILE, TILE),
         "photometric": "minisblack",
         "compression": "zlib",
-        "predictor": np.dtype(layout.dtype).kind == "f",  # real numbers hardly shrink without
+        "compressionargs": {"level": 1} if is_real else None,  # in half the time, and a twelfth larger
+        "predictor": is_real,  # real numbers hardly shrink without
         "dtype": layout.dtype,
         "software": SOFTWARE,
     }

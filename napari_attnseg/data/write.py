@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_attnseg.data.atomic import replacing
 from napari_attnseg.data.axes import shape_text
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.spacing import MICROMETRE, Spacing, imagej_metadata, ome_metadata, resolution_tags
+from napari_attnseg.data.tiff_note import replacing_with_note
 from napari_attnseg.errors import SaveError
 
 SOFTWARE = "napari-attnseg"
@@ -35,6 +35,7 @@ def write_image(
     photometric: str | None = None,
     colormap: Array | None = None,
     channel_names: tuple[str, ...] = (),
+    note: str = "",
 ) -> None:
     """Write an image, replacing `path` at once; see `atomic.replacing`.
 
@@ -60,6 +61,8 @@ def write_image(
         For a palette: uint16 (3, 256).
     channel_names
         A name for each channel, where the format has a place for it.
+    note
+        For programs, in ASCII; see `tiff_note`.
 
     Raises
     ------
@@ -83,8 +86,8 @@ def write_image(
     options.update(_format_options(path, array, axes, like, spacing, channel_names, palette=colormap is not None))
     # tifffile takes BigTIFF by itself only for what is not compressed; ImageJ has a way of its own
     options["bigtiff"] = not options.get("imagej") and array.nbytes > _CLASSIC_MOST_BYTES
-    with replacing(path) as temporary:
-        tifffile.imwrite(temporary, array, **options)
+    with replacing_with_note(path, note) as (temporary, tags):
+        tifffile.imwrite(temporary, array, extratags=tags, **options)
 
 
 def has_ome_name(path: Path) -> bool:

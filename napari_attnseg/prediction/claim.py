@@ -9,11 +9,12 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from napari_attnseg.data.file_lock import try_lock
+from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.errors import InUseError, SaveError
 
 _ATTEMPTS = 10
@@ -48,6 +49,12 @@ def claimed(path: Path, what: str) -> Iterator[None]:
         if sys.platform == "win32":  # which removes no open file, and no other process's either
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def prediction_claimed(image: Path, folder: Path) -> AbstractContextManager[None]:
+    """Hold what is written of the prediction of an image into a folder; see `claimed`."""
+    lock = folder / f".{stem_of(image)}{PREDICTION}.lock"
+    return claimed(lock, f"{image.name} is being predicted into {folder}")
 
 
 def _take(path: Path, what: str) -> int:

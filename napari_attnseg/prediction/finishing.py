@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,12 @@ from napari_attnseg.data.ome_zarr import Layout, fill_levels
 from napari_attnseg.data.pairs import PREDICTION
 from napari_attnseg.data.pyramid_tiff import write_pyramid
 from napari_attnseg.prediction.gaps import write_gaps
+from napari_attnseg.prediction.in_place import put_in_place, remove_replaced
+from napari_attnseg.prediction.kept import kinds_of
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.targets import remove_others, target_of
 from napari_attnseg.prediction.tiling import Stopped
-from napari_attnseg.prediction.working_store import WorkingStore, keeping, remove
+from napari_attnseg.prediction.working_store import WorkingStore, keeping
 
 _SHARES = {"intensities": (0.0, 0.03), "rows": (0.03, 0.93), "objects": (0.93, 0.95), "files": (0.95, 1.0)}
 
@@ -58,15 +61,16 @@ class LargeProgress:
 def finish(
     predictor: Predictor,
     store: WorkingStore,
-    layouts: Mapping[str, Layout],
     path: Path,
     folder: Path,
     on_progress: Callable[[LargeProgress], None],
     should_stop: Callable[[], bool],
+    on_notice: Callable[[str], None],
 ) -> list[Path]:
-    """Write what is in a working store whose rows are all there, and remove it.
+    """Write what is asked for of a working store whose rows are all there, and remove it.
 
-    What there is of an earlier prediction of the image beside the files is removed.
+    What there is of an earlier prediction of the image beside the files is removed. Where this was broken off before,
+    it goes on with what is left to do.
 
     Raises
     ------
@@ -82,34 +86,39 @@ def finish(
         rows = store.progress.rows
         on_progress(LargeProgress(path, store.folder, stage, share, rows, rows))
 
-    tidied = _tidy(predictor, store, layouts[PREDICTION], lambda share: tell("objects", share))
-    as_tiff = predictor.settings.format == "tiff"
-    parts = tidied + len(layouts) * as_tiff
-    written = []
+    wanted = [kind for kind in store.layouts if kind in kinds_of(predictor.card, predictor.settings)]
+    as_tiff, layout = predictor.settings.format == "tiff", store.layouts[PREDICTION]
+    tidied = PREDICTION in store.kinds and _tidy(predictor, store, layout, lambda share: tell("objects", share))
+    parts = tidied + len(wanted) * as_tiff
 
     def tell_file(number: int, share: float) -> None:
         tell("files", (number + share) / parts)
 
     if tidied:  # all other coarser levels have grown with the finest one
         with keeping(store.folder):
-            for share in fill_levels(store.levels(PREDICTION), layouts[PREDICTION], mean=False):
+            for share in fill_levels(store.levels(PREDICTION), layout, mean=False):
                 tell_file(0, share)
     tell("files", 0.0 if as_tiff else 1.0)
-    for number, (kind, layout) in enumerate(layouts.items(), start=tidied):
+    for kind in store.kinds:
         store.note_gaps(kind)
-        target = target_of(path, kind, folder, as_tiff=as_tiff)
-        if as_tiff:
-            if kind == PREDICTION and store.progress.damages:
-                write_gaps(target, store.progress.damages)
-            write_pyramid(target, store.levels(kind), layout, partial(tell_file, number))
-        else:
-            with keeping(store.folder):
-                _put_in_place(store.folder / kind, target)
-        written.append(target)
-    remove_others(path, folder, written, as_tiff=as_tiff, has_gaps=bool(store.progress.damages))
-    with keeping(store.folder):
-        remove(store.folder)
+    if as_tiff:
+        written = []
+        for number, kind in enumerate(wanted, start=tidied):
+            written.append(target_of(path, kind, folder, as_tiff=True))
+            _write_tiff(store, kind, written[-1], partial(tell_file, number))
+        remove_others(path, folder, written, as_tiff=True, has_gaps=bool(store.progress.damages))
+    else:
+        written = put_in_place(store.folder, wanted, path, folder)
+    remove_replaced(path, folder, on_notice)
     return written
+
+
+def _write_tiff(store: WorkingStore, kind: str, target: Path, on_share: Callable[[float], None]) -> None:
+    if kind == PREDICTION and store.progress.damages:
+        write_gaps(target, store.progress.damages)
+    note = store.note_of(kind)
+    text = json.dumps(note) if note is not None else ""
+    write_pyramid(target, store.levels(kind), store.layouts[kind], on_share, text)
 
 
 def _tidy(predictor: Predictor, store: WorkingStore, layout: Layout, on_share: Callable[[float], None]) -> bool:
@@ -132,13 +141,3 @@ def _tidy(predictor: Predictor, store: WorkingStore, layout: Layout, on_share: C
     for gap in store.progress.damages:
         store.put(PREDICTION, gap.plane, 0, gap.rows, gap.columns, np.uint8(0))
     return True
-
-
-def _put_in_place(made: Path, target: Path) -> None:
-    """Let a folder take the place of another one, which is there until then."""
-    old = target.with_name(f".{target.name}.old")
-    remove(old)
-    if target.exists():
-        target.rename(old)
-    made.rename(target)
-    remove(old)

@@ -12,20 +12,26 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from napari_attnseg.data.file_state import state_of
 from napari_attnseg.data.ome_zarr import NOTE
 from napari_attnseg.data.regions import Damage
-from napari_attnseg.errors import DataError, ModelFileError
+from napari_attnseg.data.tiff_note import read_note
+from napari_attnseg.errors import ModelFileError
 from napari_attnseg.settings import PredictionSettings
 
-_SAME_RESULT = {"device", "batch_size", "tile_by_tile", "format", "probability", "attention", "tile_size", "precision"}
-"""Settings that do not change what a model says of an image, or so little that nobody sees it."""
+__all__ = ["Origin", "digest_of", "state_of"]
+
+_SAME_RESULT = {"device", "batch_size", "tile_by_tile", "format", "probability", "attention"}
+"""Settings that do not change what a model says of an image."""
+_COMPUTING = {"tile_size", "precision"}
+"""Settings that change it so little that nobody sees it."""
 
 
 @dataclass(frozen=True)
 class Origin:
     """Which model, which image, and how."""
 
-    model: str
+    model: str = field(compare=False)
     """The name of the model file."""
     digest: str
     """SHA-256 of the model file."""
@@ -35,31 +41,37 @@ class Origin:
     """Its size in bytes, and when it was changed, in nanoseconds."""
     settings: dict[str, Any]
     """Prediction settings that matter for the result."""
+    computing: dict[str, Any] = field(default_factory=dict)
+    """Prediction settings that hardly matter; whoever gives other ones expects them to be taken all the same."""
     gaps: tuple[Damage, ...] = field(default=(), compare=False)
     """Parts of the image that could not be decoded; known once all is predicted."""
 
     @classmethod
-    def of(cls, model: Path, image: Path, settings: PredictionSettings) -> Self:
+    def of(cls, model: Path, image: Path, settings: PredictionSettings, digest: str = "") -> Self:
         """Return what a prediction would be made of now.
+
+        Parameters
+        ----------
+        digest
+            What `digest_of` returned for the model when it was loaded; '': of the file as it is now.
 
         Raises
         ------
         DataError, ModelFileError
             The image or the model cannot be read any more.
         """
-        try:
-            with model.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ModelFileError(f"The model {model} cannot be read any more ({error.strerror}).") from error
-        values = settings.model_dump(mode="json", exclude=_SAME_RESULT)
-        return cls(model.name, digest, image.name, state_of(image), values)
+        values = settings.model_dump(mode="json", exclude=_SAME_RESULT | _COMPUTING)
+        computing = settings.model_dump(mode="json", include=_COMPUTING)
+        return cls(model.name, digest or digest_of(model), image.name, state_of(image), values, computing)
 
     @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read what an OME-Zarr folder of ours says; None if it is none, or does not say."""
+    def read(cls, place: Path) -> Self | None:
+        """Read what a TIFF or an OME-Zarr folder of ours says; None if it is none, or does not say."""
         try:
-            values = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))["attributes"][NOTE]
+            if place.is_dir():
+                values = json.loads((place / "zarr.json").read_text(encoding="utf-8"))["attributes"][NOTE]
+            else:
+                values = json.loads(read_note(place))
             gaps = tuple(Damage(**gap) for gap in values.pop("gaps"))
             return cls(**{**values, "state": (int(values["state"][0]), int(values["state"][1]))}, gaps=gaps)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
@@ -69,17 +81,21 @@ class Origin:
         """Return it as it is noted."""
         return {**asdict(self), "gaps": [asdict(gap) for gap in gaps]}
 
+    def as_text(self) -> str:
+        """Return it as it is noted in a TIFF, in ASCII."""
+        return json.dumps(self.to_json(self.gaps))
 
-def state_of(image: Path) -> tuple[int, int]:
-    """Return the size of an image file in bytes, and when it was changed.
+
+def digest_of(model: Path) -> str:
+    """Return the SHA-256 of a model file.
 
     Raises
     ------
-    DataError
-        It is gone.
+    ModelFileError
+        It cannot be read.
     """
     try:
-        status = image.stat()
+        with model.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"{image} cannot be read any more ({error.strerror}).") from error
-    return status.st_size, status.st_mtime_ns
+        raise ModelFileError(f"The model {model} cannot be read any more ({error.strerror}).") from error

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.loading import network_input
-from napari_attnseg.data.masks import write_mask
-from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, output_path
-from napari_attnseg.data.tiff import Image, ImageInfo, read_image, write_image
+from napari_attnseg.data.tiff import Image, ImageInfo, read_image
 from napari_attnseg.errors import SettingsError
 from napari_attnseg.models.device import choose_compute
 from napari_attnseg.models.fold import folded
@@ -24,7 +22,6 @@ from napari_attnseg.models.model_file import load_model
 from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
 from napari_attnseg.prediction.from_card import convention_of, data_of, gate_names, probability_names
 from napari_attnseg.prediction.labels import to_labels
-from napari_attnseg.prediction.targets import remove_others
 from napari_attnseg.prediction.tiling import FloatArray, PlaneResult, planes_at_once
 from napari_attnseg.settings import DataSettings, PredictionSettings
 from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_TILE_SIZE
@@ -183,31 +180,6 @@ class Predictor:
             first += len(planes)
         return Prediction(image.info, labels, probability, attention)
 
-    def write(self, prediction: Prediction, folder: Path) -> list[Path]:
-        """Write NAME_PRED.tiff and, where present, NAME_PROB.tiff and NAME_ATTN.tiff; return their paths.
-
-        What there is of an earlier prediction of the image beside them is removed.
-
-        Raises
-        ------
-        SaveError
-            A file cannot be written; older ones of that name are unchanged.
-        """
-        info = prediction.info
-        path = output_path(info.path, PREDICTION, folder)
-        write_mask(path, prediction.labels, self.convention, like=info)
-        written = [path]
-        if prediction.probability is not None:
-            path = output_path(info.path, PROBABILITY, folder)
-            _write_channels(path, prediction.probability, info, self.probability_names)
-            written.append(path)
-        if prediction.attention is not None and prediction.attention.shape[1] > 0:
-            path = output_path(info.path, ATTENTION, folder)
-            _write_channels(path, prediction.attention, info, self.gate_names)
-            written.append(path)
-        remove_others(info.path, folder, written, as_tiff=True)
-        return written
-
     @property
     def probability_names(self) -> tuple[str, ...]:
         """A name for each class that has a probability."""
@@ -255,9 +227,3 @@ def _require_turned(card: ModelCard, settings: PredictionSettings) -> None:
             "The model learnt from patches that were neither mirrored nor turned, so that it may take left for "
             "right in mirrored ones; leave out --tta, or train with --flips on if sides do not matter."
         )
-
-
-def _write_channels(path: Path, values: FloatArray, info: ImageInfo, names: tuple[str, ...]) -> None:
-    """Write (plane, channel, y, x) with the image's own stack axes."""
-    shaped = values.reshape((*info.stack_shape, *values.shape[1:]))
-    write_image(path, shaped, f"{info.stack_axes}CYX", like=info, channel_names=names)

@@ -6,25 +6,25 @@ finished is kept in a working store, so that a prediction that was broken off go
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from napari_attnseg.data.lazy import opened_pixels
 from napari_attnseg.data.loading import require_channels
-from napari_attnseg.data.ome_zarr import Layout
-from napari_attnseg.data.pairs import PREDICTION, stem_of
 from napari_attnseg.data.tiff import ImageInfo
-from napari_attnseg.errors import DataError, GapsError, SaveError, SettingsError
+from napari_attnseg.errors import DataError, GapsError, SettingsError
 from napari_attnseg.models.device import choose_compute
-from napari_attnseg.prediction.claim import claimed
+from napari_attnseg.prediction.begun import asking_for, goes_on, key_of, tell_of_lost_rows
+from napari_attnseg.prediction.claim import prediction_claimed
 from napari_attnseg.prediction.disk import require_disk
 from napari_attnseg.prediction.finishing import LargeProgress, finish
 from napari_attnseg.prediction.from_card import layouts_of
 from napari_attnseg.prediction.grid import axes_of
 from napari_attnseg.prediction.origin import Origin, state_of
+from napari_attnseg.prediction.outcome import gaps_in_words
 from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.targets import target_of
 from napari_attnseg.prediction.tile_input import TileInput
 from napari_attnseg.prediction.tile_rows import TileRows, TileTooLarge
 from napari_attnseg.prediction.tuning import found_tiling
@@ -36,7 +36,7 @@ from napari_attnseg.prediction.working_store import (
     store_folder,
 )
 
-_NOT_IN_KEY = {"device", "batch_size", "tile_by_tile", "format"}
+_log = logging.getLogger(__name__)
 
 
 class _ImageChanged(DataError):
@@ -49,6 +49,8 @@ def predict_streamed(
     folder: Path,
     on_progress: Callable[[LargeProgress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_notice: Callable[[str], None] = _log.warning,
+    digest: str = "",
 ) -> list[Path]:
     """Predict an image and write NAME_PRED and, where asked for, NAME_PROB and NAME_ATTN to a folder.
 
@@ -58,6 +60,10 @@ def predict_streamed(
         Called after each row of tiles, and while the rest is done, from this thread.
     should_stop
         Asked between batches of tiles; what is finished stays, and the next call goes on from there.
+    on_notice
+        Called with a sentence where rows of another prediction are removed, or what is over cannot be removed.
+    digest
+        Of the model, see `Origin.of`.
 
     Returns
     -------
@@ -77,57 +83,34 @@ def predict_streamed(
     Stopped
         `should_stop` returned True.
     """
-    with _claimed(path, folder):
+    with prediction_claimed(path, folder):
+        origin = Origin.of(predictor.path, path, predictor.settings, digest)
         fresh = False
         while True:
             try:
-                store, layouts = _predict_rows(predictor, path, folder, fresh, on_progress, should_stop)
+                store = _predict_rows(predictor, path, folder, origin, fresh, on_progress, should_stop, on_notice)
             except TileTooLarge:
                 fresh = True
                 continue
-            written = finish(predictor, store, layouts, path, folder, on_progress, should_stop)
+            written = finish(predictor, store, path, folder, on_progress, should_stop, on_notice)
             _report(path, store.progress)
             return written
-
-
-def has_begun(predictor: Predictor, path: Path, folder: Path) -> bool:
-    """Whether a prediction of this image with this model and these settings was broken off and can go on.
-
-    Raises
-    ------
-    DataError, ModelFileError
-        The image or the model cannot be read any more.
-    """
-    progress = read_progress(store_folder(path, folder))
-    return progress is not None and progress.key == _key(predictor, Origin.of(predictor.path, path, predictor.settings))
-
-
-def discard_begun(path: Path, folder: Path) -> None:
-    """Remove what is left of a prediction that was broken off, unless another process goes on with it."""
-    if store_folder(path, folder).exists():
-        with suppress(SaveError, OSError), _claimed(path, folder):
-            remove(store_folder(path, folder))
-
-
-def _claimed(path: Path, folder: Path) -> AbstractContextManager[None]:
-    lock = folder / f".{stem_of(path)}{PREDICTION}.lock"
-    return claimed(lock, f"{path.name} is being predicted into {folder}")
 
 
 def _predict_rows(
     predictor: Predictor,
     path: Path,
     folder: Path,
+    origin: Origin,
     fresh: bool,
     on_progress: Callable[[LargeProgress], None],
     should_stop: Callable[[], bool],
-) -> tuple[WorkingStore, dict[str, Layout]]:
+    on_notice: Callable[[str], None],
+) -> WorkingStore:
     """Fill the working store, from the first missing row of tiles on."""
-    origin = Origin.of(predictor.path, path, predictor.settings)
     with opened_pixels(path, predictor.data.axes) as (info, pixels):
         require_channels(info, predictor.data, predictor.card.model.in_channels)
-        layouts = layouts_of(predictor.card, predictor.settings, info)
-        store = _store(predictor, info, layouts, folder, origin, fresh)
+        store = _store(predictor, info, folder, origin, fresh, on_notice)
         source = TileInput(info, pixels, predictor.data)
         source.damages |= {(one.plane, one.top, one.left): one for one in store.progress.damages}
 
@@ -145,7 +128,7 @@ def _predict_rows(
                 progress.ranges = source.find_ranges(lambda share: tell("intensities", share), should_stop)
                 store.save()
             on_row(progress.rows_done)
-            rows = TileRows(predictor, source, store, layouts, on_row, should_stop)
+            rows = TileRows(predictor, source, store, store.layouts, on_row, should_stop)
             first, done = divmod(progress.rows_done, progress.rows // info.n_planes)
             if first < info.n_planes:
                 rows.predict(first, done)
@@ -155,7 +138,7 @@ def _predict_rows(
         except TileTooLarge:
             _require_nothing_done(predictor, path, progress)
             raise
-        return store, layouts
+        return store
 
 
 def _require_nothing_done(predictor: Predictor, path: Path, progress: Progress) -> None:
@@ -188,18 +171,28 @@ def goes_on_on_cpu(predictor: Predictor) -> bool:
 
 
 def _store(
-    predictor: Predictor, info: ImageInfo, layouts: dict[str, Layout], folder: Path, origin: Origin, fresh: bool
+    predictor: Predictor,
+    info: ImageInfo,
+    folder: Path,
+    origin: Origin,
+    fresh: bool,
+    on_notice: Callable[[str], None],
 ) -> WorkingStore:
-    """Return the working store that is there, or a new one where there is none that belongs to this."""
-    settings, tiling = predictor.settings, predictor.tiling
-    place, key = store_folder(info.path, folder), _key(predictor, origin)
-    found = None if fresh else WorkingStore.found(place, layouts, key)
+    """Return the working store that is there, or a new one where there is none that belongs to this.
+
+    What is there may have more parts than are asked for. They are predicted as well, so that it stays whole.
+    """
+    place = store_folder(info.path, folder)
+    found = None if fresh else _found(predictor, info, folder, origin)
+    begun = found.progress if found else None
+    settings = asking_for(predictor.settings, begun.kinds) if begun else predictor.settings
+    layouts, tiling = layouts_of(predictor.card, settings, info), predictor.tiling
     if not fresh:
-        begun = found.progress if found else None  # its rows of tiles are counted, and so have to stay the same
         better = found_tiling(
             predictor.model,
             predictor.compute,
             info.height * info.width,
+            # its rows of tiles are counted, and so have to stay the same
             tile_size=begun.tile_size if begun else settings.tile_size,
             batch_size=settings.batch_size,
             overlap=begun.overlap if begun else settings.overlap,
@@ -207,22 +200,32 @@ def _store(
             turned=settings.tta,
         )
         tiling.tile_size, tiling.overlap, tiling.batch_size = better.tile_size, better.overlap, better.batch_size
-    left = 1 - found.progress.rows_done / found.progress.rows if found else 1.0
+    left = 1 - begun.rows_done / begun.rows if begun else 1.0
     replaced = place if found is None else None
     require_disk(folder, layouts, share_left=left, as_tiff=settings.format == "tiff", replaced=replaced)
     if found is not None:
         return found
+    if not fresh:
+        tell_of_lost_rows(predictor, info.path, folder, origin, on_notice)
     down, _ = axes_of(info.height, info.width, tiling.tile_size, tiling.overlap, predictor.model.divisor)
-    progress = Progress(key, tiling.tile_size, tiling.overlap, len(down.starts) * info.n_planes)
+    progress = Progress(key_of(predictor, origin), tiling.tile_size, tiling.overlap, len(down.starts) * info.n_planes)
     return WorkingStore.begun(place, layouts, progress, origin.to_json())
 
 
-def _key(predictor: Predictor, origin: Origin) -> str:
-    """Tell a prediction from those with another model, other settings or another image."""
-    settings = predictor.settings.model_dump_json(exclude=_NOT_IN_KEY)
-    number_type = str(predictor.compute.dtype)
-    described = (origin.digest, settings, predictor.data.model_dump_json(), number_type, origin.image, *origin.state)
-    return hashlib.sha256(repr(described).encode()).hexdigest()
+def _found(predictor: Predictor, info: ImageInfo, folder: Path, origin: Origin) -> WorkingStore | None:
+    """Return the working store that is there, if it belongs to this."""
+    place = store_folder(info.path, folder)
+    progress = read_progress(place)
+    if progress is None or not goes_on(predictor, origin, progress):
+        return None
+    layouts = layouts_of(predictor.card, asking_for(predictor.settings, progress.kinds), info)
+
+    def is_in_place(kind: str) -> bool:
+        if predictor.settings.format == "tiff":
+            return False
+        return Origin.read(target_of(info.path, kind, folder, as_tiff=False)) == origin
+
+    return WorkingStore.found(place, layouts, progress.key, is_in_place)
 
 
 def _require_unchanged(path: Path, state: tuple[int, int]) -> None:
@@ -238,13 +241,5 @@ def _report(path: Path, progress: Progress) -> None:
     GapsError
         There is one.
     """
-    if not progress.damages:
-        return
-    one = progress.damages[0]
-    plane = f" of plane {one.plane + 1}" if one.plane else ""
-    others = f" and {len(progress.damages) - 1} more" if len(progress.damages) > 1 else ""
-    raise GapsError(
-        f"{path.name} was predicted with gaps: the tile of rows {one.top} to {one.bottom - 1} and columns {one.left} "
-        f"to {one.right - 1}{plane}{others} cannot be decoded, and is 0 in the mask and NaN in the probability. "
-        f"Export the image again, then predict it again. {one.reason}"
-    )
+    if progress.damages:
+        raise GapsError(gaps_in_words(path.name, progress.damages))

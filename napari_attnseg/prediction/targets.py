@@ -8,12 +8,12 @@ import tifffile
 
 from napari_attnseg.data.decode import DECODING_ERRORS
 from napari_attnseg.data.ome_zarr_image import SUFFIX, is_ome_zarr
-from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, output_path, stem_of
+from napari_attnseg.data.pairs import output_path, stem_of
 from napari_attnseg.data.write import SOFTWARE
 from napari_attnseg.errors import DataError
 from napari_attnseg.prediction.gaps import gaps_path
 from napari_attnseg.prediction.origin import Origin
-from napari_attnseg.prediction.working_store import remove
+from napari_attnseg.prediction.working_store import KINDS, remove
 
 
 def target_of(image: Path, kind: str, folder: Path, *, as_tiff: bool) -> Path:
@@ -36,8 +36,8 @@ def remove_others(image: Path, folder: Path, written: list[Path], *, as_tiff: bo
     DataError
         One cannot be removed; the new prediction is written.
     """
-    parts = [target_of(image, kind, folder, as_tiff=as_tiff) for kind in (PREDICTION, PROBABILITY, ATTENTION)]
-    others = [path for path in parts if path not in written and _is_ours(path)]
+    parts = [target_of(image, kind, folder, as_tiff=as_tiff) for kind in KINDS]
+    others = [path for path in parts if path not in written and is_ours(path)]
     if as_tiff and not has_gaps:
         others.append(gaps_path(parts[0]))
     for path in others:
@@ -50,7 +50,7 @@ def remove_others(image: Path, folder: Path, written: list[Path], *, as_tiff: bo
             ) from error
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether there is a file of that name that we wrote, and not the user."""
     if is_ome_zarr(path):
         return Origin.read(path) is not None

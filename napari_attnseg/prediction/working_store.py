@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,11 +21,13 @@ import numpy as np
 
 from napari_attnseg.data.atomic import write_json
 from napari_attnseg.data.ome_zarr import NOTE, Layout, fill_rows, make_levels, open_levels
-from napari_attnseg.data.pairs import PREDICTION, stem_of
+from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, stem_of
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.errors import SaveError
 from napari_attnseg.prediction.plane_input import Ranges
 
+KINDS = (PREDICTION, PROBABILITY, ATTENTION)
+"""What can be written of an image, by the suffixes of the names."""
 PROGRESS = "progress.json"
 _FORMAT = 3
 
@@ -37,7 +39,7 @@ class Progress:
     """How far a prediction is."""
 
     key: str
-    """Tells model, settings and image from any others."""
+    """Tells model, settings and image from any others; not which parts are written."""
     tile_size: int
     overlap: int
     rows: int
@@ -47,6 +49,13 @@ class Progress:
     """Rows of pixels that are finished, of the plane that the last finished row of tiles is of."""
     ranges: Ranges | None = None
     damages: list[Damage] = field(default_factory=list)
+    kinds: tuple[str, ...] = ()
+    """The parts that are written, by the suffixes of their names."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all rows of tiles are finished, and the files are to be written yet."""
+        return self.rows_done == self.rows
 
 
 class WorkingStore:
@@ -58,13 +67,18 @@ class WorkingStore:
         The hidden folder.
     progress
         How far it is filled; `save` makes changes last.
+    layouts
+        Those of the parts that are written.
+    kinds
+        The parts that are in it: all, until they are moved to where they stay.
     """
 
     def __init__(self, folder: Path, layouts: Mapping[str, Layout], progress: Progress) -> None:
         self.folder = folder
         self.progress = progress
-        self._layouts = layouts
-        self._levels = {kind: open_levels(folder / kind, writable=True) for kind in layouts}
+        self.layouts = dict(layouts)
+        self.kinds = [kind for kind in layouts if (folder / kind).is_dir()]
+        self._levels = {kind: open_levels(folder / kind, writable=True) for kind in self.kinds}
 
     @classmethod
     def begun(
@@ -82,20 +96,35 @@ class WorkingStore:
             folder.mkdir()
             for kind, layout in layouts.items():
                 make_levels(folder / kind, layout, note)
+            progress.kinds = tuple(layouts)
             store = cls(folder, layouts, progress)
         store.save()
         return store
 
     @classmethod
-    def found(cls, folder: Path, layouts: Mapping[str, Layout], key: str) -> WorkingStore | None:
-        """Return what is there already, if it belongs to the same model, settings and image."""
+    def found(
+        cls,
+        folder: Path,
+        layouts: Mapping[str, Layout],
+        key: str,
+        is_in_place: Callable[[str], bool] = lambda kind: False,
+    ) -> WorkingStore | None:
+        """Return what is there already, if it belongs to the same model, settings and image.
+
+        Parameters
+        ----------
+        is_in_place
+            Whether a part has been moved to where it stays, so that it need not be in the folder.
+        """
         progress = read_progress(folder)
         if progress is None or progress.key != key:
             return None
         try:
-            return cls(folder, layouts, progress)
+            store = cls(folder, layouts, progress)
         except (OSError, KeyError, ValueError):
             return None
+        moved = [kind for kind in layouts if kind not in store.kinds]
+        return store if not moved or (progress.is_done and all(map(is_in_place, moved))) else None
 
     def put(self, kind: str, plane: int, channel: int, rows: slice, columns: slice, values: Array | np.uint8) -> None:
         """Write a part of a plane: (y, x), or one value for all of it.
@@ -106,7 +135,7 @@ class WorkingStore:
             The disk is full.
         """
         with keeping(self.folder):
-            self._levels[kind][0][(*self._layouts[kind].place(plane, channel), rows, columns)] = values
+            self._levels[kind][0][(*self.layouts[kind].place(plane, channel), rows, columns)] = values
 
     def finish_rows(self, plane: int, rows: slice) -> None:
         """Fill the coarser levels of everything where some rows of a plane are final now.
@@ -117,12 +146,21 @@ class WorkingStore:
             The disk is full.
         """
         with keeping(self.folder):
-            for kind, layout in self._layouts.items():
+            for kind, layout in self.layouts.items():
                 fill_rows(self._levels[kind], layout, plane, rows, mean=kind != PREDICTION)
 
     def levels(self, kind: str) -> list[Any]:
         """Return the levels of what is written, finest first."""
         return self._levels[kind]
+
+    def note_of(self, kind: str) -> dict[str, Any] | None:
+        """Return the note on what a part is made of; None if there is none."""
+        import zarr  # slow to import, and needed for large images only
+
+        with keeping(self.folder):
+            found: Any = zarr.open_group(self.folder / kind, mode="r").attrs.get(NOTE)
+        note: dict[str, Any] | None = found
+        return note
 
     def note_gaps(self, kind: str) -> None:
         """Write the parts that are gaps into the note on what it is made of, if there are any.
@@ -164,9 +202,10 @@ def read_progress(folder: Path) -> Progress | None:
         if values.pop("format") != _FORMAT:
             return None
         damages = [Damage(**damage) for damage in values.pop("damages")]
+        kinds = values.pop("kinds", None) or [kind for kind in KINDS if (folder / kind).is_dir()]
         ranges = values.pop("ranges")
         known = None if ranges is None else tuple((float(low), float(high)) for low, high in ranges)
-        return Progress(**values, ranges=known, damages=damages)
+        return Progress(**values, ranges=known, damages=damages, kinds=tuple(kinds))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -389,3 +389,55 @@ def test_bad_images_and_disks_are_one_sentence(
         assert not (place / "data" / "attnseg_predictions").exists()
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.one_binding
+def test_predict_goes_on_after_a_batch_and_a_batch_after_predict(
+    docks: Docks, qtbot: Any, folder: Path, trained: Path
+) -> None:
+    """The batch asks for masks alone, Predict for more; rows that one has finished are the other's too."""
+    dock, out = docks.predict, folder / "attnseg_predictions"
+    partial = out / ".a_slide_PRED.partial.zarr"
+    opened(docks.annotate, qtbot, folder)
+    use(docks, qtbot, trained)
+
+    def rows() -> int:
+        progress = read_progress(partial)
+        return progress.rows_done if progress is not None else 0
+
+    dock.buttons.actions_by_name["all"].trigger()
+    until(qtbot, lambda: rows() >= 2, LONG)
+    job = dock.batch._job.job
+    assert job is not None
+    assert job.pid is not None
+    os.kill(job.pid, signal.SIGKILL)
+    until(qtbot, lambda: not dock.batch.is_active, LONG)
+    done = rows()
+    heard: list[int] = []
+    dock.large.predicting.grown.connect(lambda one: heard.append(one.rows[0]))
+    halted_after(docks, qtbot, done + 1)
+    assert f"goes on after row {done} of" in sentence(docks)
+    assert "begun without the probability" in sentence(docks)
+    assert heard[0] >= done
+    os.kill(pid_of(docks), signal.SIGKILL)
+    assert finished(docks, qtbot)[0] in ("failed", "")
+
+    shutil.rmtree(partial)  # now the other way about
+    halted_after(docks, qtbot, 2)
+    os.kill(pid_of(docks), signal.SIGKILL)
+    assert finished(docks, qtbot)[0] in ("failed", "")
+    done = rows()
+    lines: list[str] = []
+    dock.batch.progressed.connect(lambda share, left, text: lines.append(text))
+    dock.buttons.actions_by_name["all"].trigger()
+    until(qtbot, lambda: not dock.batch.is_active, LONG)
+    assert not any("are removed" in text for text in told())
+    rows_told = [int(line.split("row ")[1].split(" of ")[0]) for line in lines if "a_slide.tif, row" in line]
+    assert rows_told[0] >= done >= 2
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["a_slide_PRED.tif", "disc00_PRED.tif", "disc01_PRED.tif"]
+
+    dock.buttons.actions_by_name["all"].trigger()
+    until(qtbot, lambda: not dock.batch.is_active, LONG)
+    assert "Wrote 0 predictions" in dock.buttons.line.text()
+    assert "and kept 3 earlier ones" in dock.buttons.line.text()

@@ -12,12 +12,13 @@ from typing import Literal
 
 from napari_attnseg.annotation.elsewhere import can_write_into, place_for
 from napari_attnseg.data.info import ImageInfo
-from napari_attnseg.data.pairs import ATTENTION, PREDICTION, stem_of
+from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, stem_of
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import SaveError
 from napari_attnseg.models.model_card import ModelCard, load_card
 from napari_attnseg.prediction.disk import disk_needed, free_disk, gigabytes
 from napari_attnseg.prediction.from_card import channels_of, data_of, layouts_of
+from napari_attnseg.prediction.in_place import origin_of
 from napari_attnseg.prediction.origin import Origin
 from napari_attnseg.prediction.plane_input import MOST_PIXELS
 from napari_attnseg.prediction.room import has_room
@@ -88,29 +89,52 @@ class LargeWork:
             The image or the model is gone.
         """
         wanted = Origin.of(self.model, self.image, self.settings)
-        begun, done = (Origin.read(place) for place in (self.partial / PREDICTION, self.target(PREDICTION)))
-        progress = read_progress(self.partial)
-        if progress is not None and begun is not None and _same_input(begun, wanted):
+        progress, done = read_progress(self.partial), Origin.read(self.target(PREDICTION))
+        begun = self._begun(progress) if progress is not None else None
+        if begun is not None and _same_input(begun, wanted):
             return Found("begun", progress, begun)
-        if done is not None and _same_input(done, wanted):
+        if done is not None and _same_input(done, wanted) and self._is_of_one(done):
             return Found("done", origin=done)
         return Found("none", other=done)
 
-    def going_on_from(self, found: Found) -> LargeWork:
-        """Return this work with the threshold and the parts that an earlier beginning of it has.
+    def _begun(self, progress: Progress) -> Origin | None:
+        """Return what is being predicted; None if parts of it are missing: at the very end they are in their places."""
+        origin = origin_of(self.partial, progress.kinds)
+        moved = [kind for kind in progress.kinds if not (self.partial / kind).is_dir()]
+        if moved and not (progress.is_done and all(Origin.read(self.target(kind)) == origin for kind in moved)):
+            return None
+        return origin
 
-        The threshold can be changed on the screen at any time, and is no reason to begin anew.
+    def _is_of_one(self, origin: Origin) -> bool:
+        """Whether all parts that are in their places are of the same prediction."""
+        others = (Origin.read(self.target(kind)) for kind in (PROBABILITY, ATTENTION))
+        return all(other is None or other == origin for other in others)
+
+    def going_on_from(self, found: Found) -> LargeWork:
+        """Return this work with the threshold and the parts that an earlier beginning of it has, if it can go on.
+
+        The threshold can be changed on the screen at any time, and is no reason to begin anew; nor is it that a batch
+        of many images has begun with the mask alone.
         """
-        if found.origin is None or found.state != "begun":
+        if found.origin is None or found.progress is None or self.begins_anew(found):
             return self
-        own = {"attention": (self.partial / ATTENTION).is_dir()}
-        if not self.has_other_objects(found.origin):
-            own["threshold"] = found.origin.settings.get("threshold", self.settings.threshold)
+        own = {
+            "probability": PROBABILITY in found.progress.kinds,
+            "attention": ATTENTION in found.progress.kinds,
+            "threshold": found.origin.settings.get("threshold", self.settings.threshold),
+        }
         return replace(self, settings=self.settings.model_copy(update=own))
+
+    def begins_anew(self, found: Found) -> bool:
+        """Whether what has begun is of no use, because it was begun with other settings than the threshold."""
+        if found.origin is None or found.state != "begun":
+            return False
+        wanted = Origin.of(self.model, self.image, self.settings, found.origin.digest)
+        return found.origin.computing != wanted.computing or self.has_other_objects(found.origin)
 
     def has_other_objects(self, origin: Origin) -> bool:
         """Whether other settings than the threshold differ, such as the smallest object."""
-        wanted = Origin.of(self.model, self.image, self.settings).settings
+        wanted = Origin.of(self.model, self.image, self.settings, origin.digest).settings
         return {**origin.settings, "threshold": None} != {**wanted, "threshold": None}
 
     def fitted_to_disk(self, found: Found) -> LargeWork:
@@ -158,8 +182,9 @@ class LargeWork:
         settings = self.settings
         command = [sys.executable, "-m", "napari_attnseg", "predict", str(self.model), str(self.image)]
         command += ["--out", str(self.folder), "--job", str(job), "--format", "ome-zarr", "--tile-by-tile", "always"]
-        command += ["--threshold", f"{settings.threshold:g}", "--min-size", str(settings.min_size), "--probability"]
-        command += ["--fill-holes"] * settings.fill_holes + ["--attention"] * settings.attention
+        command += ["--threshold", f"{settings.threshold:g}", "--min-size", str(settings.min_size)]
+        command += ["--fill-holes"] * settings.fill_holes
+        command += ["--probability"] * settings.probability + ["--attention"] * settings.attention
         return command + (["--axes", settings.axes] if settings.axes else [])
 
 

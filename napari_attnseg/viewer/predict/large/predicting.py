@@ -232,9 +232,9 @@ def _prepared(work: LargeWork) -> tuple[LargeWork, Found]:
         if not work.has_other_objects(found.origin):
             return work, found
         found = Found("none", other=found.origin)
+    if work.begins_anew(found):
+        found = Found("none", other=found.origin)
     work = work.going_on_from(found)
-    if found.state == "begun" and found.origin is not None and work.has_other_objects(found.origin):
-        found = Found("none", other=found.origin)  # the process will begin anew
     work = work.fitted_to_disk(found)
     try:
         work.folder.mkdir(parents=True, exist_ok=True)

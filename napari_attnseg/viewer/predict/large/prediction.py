@@ -65,9 +65,9 @@ class LargePrediction:
         self.class_ids = np.arange(256, dtype=np.uint8)
         """The folder's class of each class of the model."""
         self._values = values_of_new_mask(convention_of(work.card))
+        self._origin = self._read_origin()
         self._files = {kind: self._opened(kind) for kind in self._kinds()}
         self._progress: Progress | None = None
-        self._origin = self._read_origin()
         self._threshold = self.written_threshold
         self._small: list[tuple[Array, Level]] = []
         self.labels = self._labels()
@@ -155,7 +155,13 @@ class LargePrediction:
         return labels, known
 
     def _kinds(self) -> list[str]:
-        return [kind for kind in (PREDICTION, PROBABILITY, ATTENTION) if any(map(Path.is_dir, self._places(kind)))]
+        """Return what is there of it, and not of an earlier prediction that waits to be replaced."""
+        kinds = [PREDICTION]
+        for kind in (PROBABILITY, ATTENTION):
+            place = next(filter(Path.is_dir, self._places(kind)), None)
+            if place is not None and Origin.read(place) == self._origin:
+                kinds.append(kind)
+        return kinds
 
     def _places(self, kind: str) -> list[Path]:
         return [self.work.partial / kind] * self.is_growing + [self.work.target(kind)]

@@ -33,7 +33,8 @@ def begins(work: LargeWork, found: Found) -> str:
     if found.state == "begun" and found.progress is not None:
         done, rows = found.progress.rows_done, found.progress.rows
         where = f"with the threshold {work.settings.threshold:g}, into {_files(work)}"
-        return f"{work.image.name} goes on after row {done} of {rows}, {where}. It can be cancelled at any time."
+        said = f"{work.image.name} goes on after row {done} of {rows}, {where}. It can be cancelled at any time."
+        return f"{said}{_without_probability(work)}"
     return f"{_too_large(work)} {_where(work)}{_without_attention(work)}"
 
 
@@ -86,7 +87,13 @@ def _without_attention(work: LargeWork) -> str:
     return "" if work.settings.attention else " Attention is left out, because the disk has no room for it."
 
 
+def _without_probability(work: LargeWork) -> str:
+    if work.settings.probability:
+        return ""
+    return " It was begun without the probability, so that the threshold cannot be moved afterwards."
+
+
 def _objects(work: LargeWork, found: Found) -> str:
-    if found.origin is None or not work.has_other_objects(found.origin):
+    if not work.begins_anew(found):
         return ""
     return " With the smallest object and the holes set as now it would begin anew."
