@@ -19,6 +19,10 @@ class DataError(AttnSegError):
     """An image, a mask or a folder of them cannot be used as it is."""
 
 
+class ChangedError(DataError):
+    """An image was changed while it was read."""
+
+
 class GapsError(DataError):
     """Parts of an image could not be decoded; its prediction was written all the same, with gaps."""
 

@@ -189,12 +189,12 @@ def test_a_client_that_is_gone_leaves_no_model_and_no_worker_takes_more_than_it_
             with model.in_use() as predictor:
                 time.sleep(0.4)
                 assert model._loaded is predictor, "it was taken from under whoever uses it"
-            assert model.free_memory() < 0.9e9
             with model.in_use():
                 assert free_memory() < 0.9e9, "what is read as a whole on a worker does not know what is granted"
             assert free_memory() > 0.9e9
             model._memory_limit = None
-            assert model.free_memory() == pytest.approx(free_memory(), rel=0.2)
+            with model.in_use():
+                assert free_memory() > 0.9e9
 
 
 def test_workers_that_are_not_fit_are_named(

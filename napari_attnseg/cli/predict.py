@@ -145,15 +145,17 @@ def _predict(
     """Predict all images, and note those that cannot be."""
     model = model_path(options.model)
     from napari_attnseg.data.tiff import read_info
+    from napari_attnseg.prediction.origin import digest_of
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
     from napari_attnseg.prediction.to_files import predict_to_files
 
     def tell(text: str) -> None:
         on_event(Notice(text))
 
+    digest = digest_of(model)  # before it is loaded: a training may put a better one in its place meanwhile
     predictor = Predictor(model, settings)
     predictor.compute.half.tell = tell
-    order = order_of(options, model, predictor.card, settings, should_stop)
+    order = order_of(options, model, predictor.card, settings, digest, should_stop)
     on_event(Started(f"Predict {counted(order.count, 'image')} with {options.model}", predictor.compute.description))
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
@@ -208,7 +210,10 @@ def _predict_on_cluster(
 ) -> Outcome:
     """Have the workers of a cluster predict all images; see `_predict`."""
     model = model_path(options.model)
-    order = order_of(options, model, load_card(model), settings, should_stop)
+    from napari_attnseg.prediction.origin import digest_of
+
+    digest = digest_of(model)
+    order = order_of(options, model, load_card(model), settings, digest, should_stop)
     if not order.left:
         return order.begin(on_event, should_stop)
     from napari_attnseg.cluster.connection import connected

@@ -91,9 +91,15 @@ def order_of(
     model: Path,
     card: ModelCard,
     settings: PredictionSettings,
+    digest: str,
     should_stop: Callable[[], bool],
 ) -> Order:
     """Return what a command line asks for; the folders for it are made.
+
+    Parameters
+    ----------
+    digest
+        Of the model file, from before the model was read from it.
 
     Raises
     ------
@@ -103,9 +109,8 @@ def order_of(
         The model has gone meanwhile.
     """
     from napari_attnseg.prediction.kept import predicted_before
-    from napari_attnseg.prediction.origin import digest_of
 
-    outputs, digest = asked_for(options, card.data.mask_suffix), digest_of(model)
+    outputs = asked_for(options, card.data.mask_suffix)
     kept = {} if options.again else predicted_before(model, card, settings, outputs, digest, should_stop)
     return Order(options, card, settings, digest, outputs, kept)
 

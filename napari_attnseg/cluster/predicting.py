@@ -63,7 +63,7 @@ def predict_images(
     done_before, count = outcome.asked, outcome.asked + len(images)
     began = time.monotonic()
     try:
-        with team(client, model, settings, sorted(folders), on_event, should_stop) as workers:
+        with team(client, model, settings, sorted(folders), on_event, should_stop, digest) as workers:
             what = f"Predict {counted(count, 'image')} with {model.name} on a cluster"
             on_event(Started(what, workers.device))
             if settings.attention and not PRESETS[card.model.name].gates:
@@ -113,7 +113,6 @@ def _predict_one(name: str, image: str, folder: str, digest: str) -> tuple[int, 
                     path,
                     Path(folder),
                     should_stop=model.is_over,
-                    free=model.free_memory,
                     on_notice=notices.append,
                     digest=digest,
                 )

@@ -100,8 +100,14 @@ def team(
     folders: Sequence[Path],
     on_event: EventHandler,
     should_stop: Callable[[], bool],
+    digest: str = "",
 ) -> Iterator[Team]:
     """Load a model on all workers and see to it that each of them sees some folders.
+
+    Parameters
+    ----------
+    digest
+        Of the model file that is meant; '': as it is now.
 
     Raises
     ------
@@ -110,7 +116,7 @@ def team(
     ClusterError, ModelFileError, SettingsError
         A worker cannot use the model, or does not see a folder.
     """
-    warm = WarmModel(model, settings)
+    warm = WarmModel(model, settings, digest)
     watch = _Watch(client, on_event, should_stop)
     try:
         watch.answer(partial(client.register_plugin, warm, name=warm.name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import secrets
 import sys
 import time
@@ -18,8 +17,9 @@ import psutil
 from distributed import WorkerPlugin, get_worker
 
 from napari_attnseg.cluster.connection import PACKAGE
-from napari_attnseg.data.memory import free_memory, granted
+from napari_attnseg.data.memory import granted
 from napari_attnseg.errors import ClusterError, ModelFileError
+from napari_attnseg.prediction.origin import digest_of
 from napari_attnseg.settings import PredictionSettings
 
 _SECONDS_IDLE = 300.0
@@ -38,13 +38,15 @@ class WarmModel(WorkerPlugin):
         A file that all workers see under the same path.
     settings
         How to predict.
+    digest
+        Of the file that is meant, see `digest_of`; '': of the file as it is now.
     """
 
-    def __init__(self, model: Path, settings: PredictionSettings) -> None:
+    def __init__(self, model: Path, settings: PredictionSettings, digest: str = "") -> None:
         self.name = f"{PACKAGE}-{secrets.token_hex(6)}"
         self._model = model.absolute()
         self._settings = settings
-        self._digest = digest_of(model)
+        self._digest = digest or digest_of(model)
         self._version = version(PACKAGE)
 
     def setup(self, worker: Any) -> None:
@@ -68,11 +70,6 @@ class WarmModel(WorkerPlugin):
     def is_over(self) -> bool:
         """Whether nobody waits for results any more."""
         return self._is_over
-
-    def free_memory(self) -> int:
-        """Return how many bytes of memory may be taken, within what dask grants the worker."""
-        with granted(self._left):
-            return free_memory()
 
     @contextmanager
     def in_use(self) -> Iterator[Predictor]:
@@ -146,9 +143,3 @@ def warm_model(name: str) -> WarmModel:
     found = get_worker().plugins[name]
     assert isinstance(found, WarmModel)
     return found
-
-
-def digest_of(path: Path) -> str:
-    """Return what tells files of other content apart."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

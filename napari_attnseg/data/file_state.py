@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from napari_attnseg.errors import DataError
+from napari_attnseg.errors import ChangedError, DataError
 
 
 def state_of(image: Path) -> tuple[int, int]:
@@ -30,11 +30,12 @@ def unchanged(image: Path) -> Iterator[None]:
 
     Raises
     ------
-    DataError
+    ChangedError
         It was changed, or is gone: what was read may be of one image in parts, and of another one in the rest.
     """
     before = None
-    with suppress(DataError):  # whoever opens it says what is wrong
+    # opened, because a network drive may say from memory what a file was some seconds ago, and asks anew at opening
+    with suppress(DataError, OSError), image.open("rb"):  # whoever opens it then says what is wrong
         before = state_of(image)
     try:
         yield
@@ -46,5 +47,5 @@ def unchanged(image: Path) -> Iterator[None]:
         raise _changed(image)
 
 
-def _changed(image: Path) -> DataError:
-    return DataError(f"{image.name} was changed while it was being read; begin again when it is whole ({image}).")
+def _changed(image: Path) -> ChangedError:
+    return ChangedError(f"{image.name} was changed while it was being read; begin again when it is whole ({image}).")

@@ -18,7 +18,7 @@ from napari_attnseg.data.decode import opened
 from napari_attnseg.errors import DataError
 
 NOTE_TAG = 65137  # 65000 to 65535 may be used by anybody
-_UNITS = (1, 100, 1000, 10**6, 10**9, 2 * 10**9)  # nanoseconds that file systems count in
+_COARSEST = 2 * 10**9  # nanoseconds that file systems count in, FAT on USB disks
 
 Tags = list[tuple[Any, ...]]
 
@@ -37,7 +37,7 @@ def replacing_with_note(path: Path, note: str) -> Iterator[tuple[Path, Tags]]:
     SaveError
         See `atomic.replacing`.
     """
-    moment = time.time_ns()
+    moment = time.time_ns() // _COARSEST * _COARSEST  # which is kept as it is wherever the file goes
     with replacing(path) as temporary:
         yield temporary, [(NOTE_TAG, "s", 0, f"{moment} {note}", True)] if note else []
         if note:
@@ -53,12 +53,6 @@ def read_note(path: Path) -> str:
         with opened(path) as (tif, _):
             tag = tif.pages.first.tags.get(NOTE_TAG)
             moment, _, note = str(tag.value if tag is not None else "").partition(" ")
-            return note if moment.isdigit() and _is_time_of(path, int(moment)) else ""
+            return note if moment == str(path.stat().st_mtime_ns) else ""
     except (DataError, OSError):
         return ""
-
-
-def _is_time_of(path: Path, moment: int) -> bool:
-    """Whether a file's time is this moment, as exactly as its file system keeps that."""
-    found = path.stat().st_mtime_ns
-    return any(found % unit == 0 and moment // unit == found // unit for unit in _UNITS)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_attnseg.data.file_state import unchanged
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import opened_pixels
 from napari_attnseg.data.lazy_pixels import Pixels
@@ -30,7 +31,7 @@ def read_damaged_plane(info: ImageInfo, plane: int, axes: str | None = None) -> 
     """
     damage: list[Damage] = []
     stack = info.stack_shape
-    with opened_pixels(info.path, axes) as (_, pixels):
+    with unchanged(info.path), opened_pixels(info.path, axes) as (_, pixels):
         if not isinstance(pixels, Pixels):
             return None
         pixels.mark_damage(damage.append)

@@ -17,7 +17,7 @@ from napari_attnseg.data.lazy import is_large
 from napari_attnseg.data.mask_values import MaskValues, distinct, order_of_planes, survey_mask
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
-from napari_attnseg.errors import DataError
+from napari_attnseg.errors import ChangedError, DataError
 from napari_attnseg.objects.damaged import read_damaged_plane
 from napari_attnseg.objects.finding import Planes
 from napari_attnseg.objects.geometry import Geometry
@@ -66,6 +66,7 @@ class IntensityPlanes(FilePlanes):
     def __init__(self, info: ImageInfo, axes: str | None = None) -> None:
         super().__init__(info, axes)
         self._damage: set[Damage] = set()
+        self._damaged_chunks: set[int] = set()
 
     @property
     def notice(self) -> str:
@@ -84,14 +85,19 @@ class IntensityPlanes(FilePlanes):
         DataError
             The file cannot be read in parts, or not at all.
         """
+        chunk = plane // self._count
         try:
-            return super().__getitem__(plane)
+            if chunk not in self._damaged_chunks:
+                return super().__getitem__(plane)
+        except ChangedError:
+            raise
         except DataError:
-            found = read_damaged_plane(self._info, plane, self._axes)
-            if found is None:
-                raise
-            self._damage.update(found[1])
-            return found[0]
+            self._damaged_chunks.add(chunk)
+        found = read_damaged_plane(self._info, plane, self._axes)
+        if found is None:
+            raise DataError(f"{self._info.path.name} cannot be decoded, and not be read in parts ({self._info.path}).")
+        self._damage.update(found[1])
+        return found[0]
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,8 @@ def read_measured(path: Path, axes: str | None = None) -> Image:
         return Image(info, IntensityPlanes(info, axes), channel_titles(info))
     try:
         pixels = read_image(path, axes).pixels
+    except ChangedError:
+        raise
     except DataError:
         planes = IntensityPlanes(info, axes)
         planes[0]  # raises if nothing can be read of it

@@ -85,12 +85,22 @@ def remove_left_over(
         return
     store = store_folder(image, folder)
     progress = read_progress(store)
+    if progress is not None and not progress.is_done and not _are_in_place(progress.kinds, image, folder, origin):
+        return  # it has parts that the whole one lacks
     made_of = origin_of(store, progress.kinds) if progress is not None else None
     is_empty = progress is not None and progress.is_done and made_of is None
     if not is_empty and made_of != origin and (store.exists() or not _over(image, folder, hidden)):
         return
     with suppress(SaveError, OSError), prediction_claimed(image, folder):  # else another process is at it
         remove_replaced(image, folder, on_notice)
+
+
+def _are_in_place(kinds: Iterable[str], image: Path, folder: Path, origin: Origin) -> bool:
+    """Whether all these parts are in the folder, made in this way, in TIFF or OME-Zarr."""
+    return all(
+        any(Origin.read(target_of(image, kind, folder, as_tiff=as_tiff)) == origin for as_tiff in (True, False))
+        for kind in kinds
+    )
 
 
 def origin_of(store: Path, kinds: Iterable[str]) -> Origin | None:

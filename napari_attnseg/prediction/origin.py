@@ -53,7 +53,7 @@ class Origin:
         Parameters
         ----------
         digest
-            What `digest_of` returned for the model when it was loaded; '': of the file as it is now.
+            What `digest_of` returned for the model before it was loaded; '': of the file as it is now.
 
         Raises
         ------

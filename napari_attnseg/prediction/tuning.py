@@ -67,7 +67,7 @@ def found_tiling(
     tile_size, batch_size
         What is asked for; None: to be found.
     overlap, attention, turned
-        As in `tiling.predict_plane`.
+        As in `tiling.predict_planes`.
     """
     first = Tiling(tile_size or DEFAULT_TILE_SIZE, overlap, batch_size or DEFAULT_BATCH_SIZE)
     candidates = [

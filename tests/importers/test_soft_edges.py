@@ -134,5 +134,21 @@ def test_a_doubtful_rim_is_hinted_at(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_where_greys_lie_is_counted() -> None:
     line = np.array([[0, 0, 64, 191, 255, 255, 0, 100, 0]], np.uint8)[None]
-    assert edges_of(line, np.unique(line)) == Edges(2, 3, 2, frozenset({64, 100, 191, 255}))
-    assert edges_of(line // 100, [0, 1, 2]) == Edges(4, 0, 0, frozenset({1, 2}))
+    assert edges_of(line) == Edges(2, 3, 2, frozenset({64, 100, 191, 255}))
+    assert edges_of(line // 100) == Edges(4, 0, 0, frozenset({1, 2}))
+
+
+def test_edges_of_16_bits_have_thousands_of_greys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    y, x = np.ogrid[:256, :256]
+    disc = (((y - 120.3) * 1.07) ** 2 + (x - 131.7 + 0.21 * y) ** 2 < 70**2).astype(float)
+    mask = np.round(ndimage.gaussian_filter(disc, 1.5) * 65535).astype(np.uint16)
+    mask[mask < 200] = 0
+    mask[mask > 65300] = 65535
+    assert len(np.unique(mask)) > 1000
+    for number in range(2):
+        write_png(tmp_path / "in" / "images" / f"{number}.png", np.zeros((256, 256), np.uint8))
+        write_png(tmp_path / "in" / "masks" / f"{number}.png", mask)
+    assert run_import("folder", tmp_path / "in", tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert "import again with --threshold 32767" in told
+    assert len(told) < 1000, "not all greys are named"

@@ -17,9 +17,10 @@ import pytest
 import tifffile
 
 from napari_attnseg.cli import main
-from napari_attnseg.data import tiff
+from napari_attnseg.data import file_state, tiff
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
+from napari_attnseg.errors import ChangedError
 from napari_attnseg.objects import reading, room
 from tests.conftest import damage_tile
 from tests.objects.drawn import two_discs
@@ -308,6 +309,37 @@ def test_intensities_are_measured_where_the_image_can_be_decoded(
     left, right = rows(image.parent / "attnseg_objects" / "objects.csv")
     assert (left["Mean red"], left["Pixels"], right["Pixels"]) == ("200", "256", "256")
     assert right["Mean red"] == ""
+
+
+def test_a_damaged_stack_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(
+        path, np.full((12, 64, 64), 7, np.uint8), tile=(64, 64), compression="zlib", metadata={"axes": "ZYX"}
+    )
+    with tifffile.TiffFile(path) as tif:
+        offset, size = tif.pages[11].dataoffsets[0], tif.pages[11].databytecounts[0]
+    data = bytearray(path.read_bytes())
+    data[offset : offset + size] = b"\xff" * size
+    path.write_bytes(data)
+    asked: list[int] = []
+    read = reading.read_planes
+    monkeypatch.setattr(
+        reading, "read_planes", lambda path, planes, axes: asked.extend(planes) or read(path, planes, axes)
+    )
+    image = reading.read_measured(path)
+    values = [float(np.asarray(image.planes[plane])[0, 0, 0]) for plane in range(12)]
+    assert values[:11] == [7.0] * 11
+    assert np.isnan(values[11])
+    assert len(asked) == 12, "not all of them again for each"
+
+
+def test_an_image_that_changes_while_it_is_measured_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((64, 64), 7, np.uint8), tile=(64, 64), compression="zlib")
+    states = iter(range(10**6))
+    monkeypatch.setattr(file_state, "state_of", lambda image: (next(states), 0))
+    with pytest.raises(ChangedError, match=r"a\.tif was changed while it was being read"):
+        reading.read_measured(path)
 
 
 def test_a_probability_of_another_size_is_refused(tmp_path: Path, run: Run) -> None:

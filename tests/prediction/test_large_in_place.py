@@ -328,3 +328,15 @@ def test_rows_of_another_prediction_stay_beside_a_kept_one(
     in_place.remove_left_over(image, out, in_place.hidden_in(out), origin, told.append)
     assert not begun.partial.exists()
     assert not told
+
+
+def test_rows_with_parts_that_the_kept_one_lacks_stay(image: Path, out: Path, used: Callable[..., Predictor]) -> None:
+    plain = used(attention=False)
+    predict_streamed(plain, image, out)
+    begun = stopped_after(2, used(), image, out)
+    told: list[str] = []
+    origin = Origin.of(plain.path, image, plain.settings)
+    in_place.remove_left_over(image, out, in_place.hidden_in(out), origin, told.append)
+    assert begun.partial.is_dir(), "they have the attention, which is not there yet"
+    predict_streamed(used(), image, out)
+    require_whole(used(), image, out)

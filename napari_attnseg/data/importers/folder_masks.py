@@ -80,7 +80,7 @@ def survey(
         if mask.palette is not None and mask.palette.is_grey:
             greys = _described(mask.values(True))
         if mask.palette is None or mask.palette.is_grey:
-            edges += edges_of(mask.values(True), greys.values)
+            edges += edges_of(mask.values(True))
         seen[path] = (numbers, greys)
     if not seen:
         return Reading(_UNREAD) if pairs else None

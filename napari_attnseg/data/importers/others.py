@@ -43,12 +43,18 @@ def not_read(files: Iterable[Path], instead: str = "") -> list[LeftOut]:
     """
     kinds: dict[str, set[Path]] = defaultdict(set)
     side = []
+    without: dict[Path, str] = {}  # by folder, what files without extension are: an archive may have thousands
     for path in files:
         if is_side_file(path):
             side += [path] * (path.name != FILE_NAME)
             continue
         whole = next((folder for folder in path.parents if folder.suffix.lower() in _FOLDERS), path)
-        kinds[_kind(whole)].add(whole)
+        kind = _kind(whole)
+        if not kind:
+            if whole.parent not in without:
+                without[whole.parent] = _looked_into(whole)
+            kind = without[whole.parent]
+        kinds[kind].add(whole)
     rows = [_row(kind, sorted(found, key=natural), instead) for kind, found in sorted(kinds.items())]
     if side:
         is_one = len(side) == 1
@@ -63,17 +69,18 @@ def is_side_file(path: Path) -> bool:
 
 
 def _kind(path: Path) -> str:
-    """Return an extension in lower case, 'DICOM', or '' for a file without one."""
+    """Return an extension in lower case, 'DICOM' for those of DICOM, or '' for a file without one."""
     found = extension(path) or path.suffix.lower()
     found = "" if found[1:].isdecimal() or " " in found else found
-    if found in DICOMS:
-        return _DICOM
-    if not found and path.is_file():
-        try:
-            return _DICOM if has_dicom_mark(path) else ""
-        except OSError:
-            return ""
-    return found
+    return _DICOM if found in DICOMS else found
+
+
+def _looked_into(path: Path) -> str:
+    """Return 'DICOM' or '' for a file without an extension; those beside it are taken for the same."""
+    try:
+        return _DICOM if path.is_file() and has_dicom_mark(path) else ""
+    except OSError:
+        return ""
 
 
 def _row(kind: str, files: list[Path], instead: str) -> LeftOut:

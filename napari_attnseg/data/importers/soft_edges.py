@@ -7,7 +7,6 @@ class or an object has an inside of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_attnseg.data.convention import values_text
+from napari_attnseg.data.mask_values import distinct
 
 Array = np.ndarray[Any, Any]
 
@@ -24,6 +24,7 @@ _LIKELY = 0.6
 _LEAST_INSIDE = 0.5  # share of the foreground that has the largest value
 _GREYS_CLEAR = 4  # kinds of greys between; few may also be a rim that is a class
 _GREYS_LIKELY = 2
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,9 @@ class Edges:
         return is_grey and is_inside and self.rising >= share * self.between
 
 
-def edges_of(labels: Array, values: Collection[int]) -> Edges:
-    """Look where the greys of a mask lie.
-
-    Parameters
-    ----------
-    labels
-        Unsigned (plane, y, x).
-    values
-        The values that it holds.
-    """
-    found = frozenset(int(value) for value in values if value)
+def edges_of(labels: Array) -> Edges:
+    """Look where the greys of a mask lie; unsigned (plane, y, x)."""
+    found = frozenset(int(value) for value in distinct(labels) if value)
     largest = max(found, default=0)
     if largest < _LEAST_LARGEST:
         return Edges(int(np.count_nonzero(labels)), 0, 0, found)
@@ -96,7 +89,8 @@ def edges_of(labels: Array, values: Collection[int]) -> Edges:
 
 def hint_of(edges: Edges) -> str:
     """Say what to do if the greys are soft edges; without a full stop."""
-    others = values_text(sorted(edges.values)[:-1])
+    greys = sorted(edges.values)[:-1]
+    others = values_text(greys) if len(greys) <= _MOST_NAMED else f"{greys[0]} to {greys[-1]}"
     return (
         f"Most of the foreground is {edges.largest}, and the other greys ({others}) lie along its edges: if this is "
         f"one class with soft edges, import again with --threshold {edges.largest // 2}"
