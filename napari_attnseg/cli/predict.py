@@ -152,6 +152,7 @@ def _predict(
     def tell(text: str) -> None:
         on_event(Notice(text))
 
+    load_card(model)  # says what is wrong with the file, if anything is
     digest = digest_of(model)  # before it is loaded: a training may put a better one in its place meanwhile
     predictor = Predictor(model, settings)
     predictor.compute.half.tell = tell
@@ -212,6 +213,7 @@ def _predict_on_cluster(
     model = model_path(options.model)
     from napari_attnseg.prediction.origin import digest_of
 
+    load_card(model)  # as above
     digest = digest_of(model)
     order = order_of(options, model, load_card(model), settings, digest, should_stop)
     if not order.left:

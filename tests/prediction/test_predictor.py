@@ -20,6 +20,7 @@ from napari_attnseg.models.model_file import ModelCard, save_model
 from napari_attnseg.models.unet import build_model
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.tiling import Stopped
+from napari_attnseg.prediction.writing import write_prediction
 from napari_attnseg.settings import DataSettings, ModelSettings, PredictionSettings, make
 from napari_attnseg.training.scoring import score_pair
 
@@ -97,7 +98,7 @@ def test_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
     found = one.predict_file(tmp_path / "a.tif")
     assert found.probability is None
     assert found.attention is None
-    assert [path.name for path in one.write(found, tmp_path)] == ["a_PRED.tif"]
+    assert [path.name for path in write_prediction(one.card, found, tmp_path)] == ["a_PRED.tif"]
 
 
 def test_classes_sum_to_one_and_are_written_in_their_greys(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_classes_sum_to_one_and_are_written_in_their_greys(tmp_path: Path) -> No
     assert found.probability.shape == (1, 4, 40, 40)
     assert np.allclose(found.probability.sum(axis=1), 1, atol=1e-5)
     assert np.array_equal(found.labels, found.probability.argmax(axis=1))
-    mask, probability = one.write(found, tmp_path)
+    mask, probability = write_prediction(one.card, found, tmp_path)
     assert np.array_equal(tifffile.imread(mask), np.array([0, 63, 126, 252], np.uint8)[found.labels[0]])
     written = read_info(probability)
     assert (written.axes, written.shape, written.dtype) == ("CYX", (4, 40, 40), "float32")
@@ -130,7 +131,7 @@ def test_stacks_keep_axes_and_pixel_size(tmp_path: Path, axes: str) -> None:
     assert found.labels.shape == (planes, 40, 36)
     image = read_info(tmp_path / "s.tif")
     assert image.pixel_size == pytest.approx((0.5, 0.25))
-    written = {path.name: path for path in one.write(found, tmp_path / ".")}
+    written = {path.name: path for path in write_prediction(one.card, found, tmp_path / ".")}
     assert set(written) == {"s_PRED.tif", "s_PROB.tif", "s_ATTN.tif"}
     for name, path in written.items():
         info = read_info(path)
@@ -157,7 +158,7 @@ def test_rgb_gives_one_mask_without_colour(tmp_path: Path) -> None:
     one = predictor(model(tmp_path / "m.safetensors", channels=3), probability=True)
     found = one.predict_file(tmp_path / "c.tif")
     assert found.labels.shape == (1, 40, 36)
-    assert read_info(one.write(found, tmp_path)[0]).axes == "YX"
+    assert read_info(write_prediction(one.card, found, tmp_path)[0]).axes == "YX"
 
 
 def test_a_grey_model_says_what_to_do_with_rgb_and_does_it(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_model_without_gates_writes_no_attention(tmp_path: Path) -> None:
     one = predictor(model(tmp_path / "m.safetensors", name="unet"), attention=True)
     assert not one.has_attention
     found = one.predict_file(tmp_path / "a.tif")
-    assert [path.name for path in one.write(found, tmp_path)] == ["a_PRED.tif"]
+    assert [path.name for path in write_prediction(one.card, found, tmp_path)] == ["a_PRED.tif"]
 
 
 def test_threshold_small_objects_and_holes(tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_progress_runs_from_0_to_1_and_a_stop_is_heard(tmp_path: Path) -> None:
 def test_objects_counted_one_by_one_come_out_as_0_and_255(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(32, 32))
     one = predictor(model(tmp_path / "m.safetensors", MaskConvention("instances", {0: 0}, ("background", "object"))))
-    written = one.write(one.predict_file(tmp_path / "a.tif"), tmp_path)[0]
+    written = write_prediction(one.card, one.predict_file(tmp_path / "a.tif"), tmp_path)[0]
     assert set(np.unique(tifffile.imread(written))) <= {0, 255}
 
 
