@@ -146,6 +146,7 @@ def _predict(stage: Stage) -> list[Place]:
     dock.predicting.ended.disconnect(answered.append)
     if answered[0]:
         raise RuntimeError(answered[0])
+    stage.wait(lambda: proposals.current is not None)  # after a training another one may just have been given up
     found = sorted(regionprops(label(proposals.current.labels > 0)), key=lambda item: -item.area)
     return [_inside(item) for item in found]
 

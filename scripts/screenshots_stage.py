@@ -67,6 +67,7 @@ class Stage:
             _, self.docks[name] = self.viewer.window.add_plugin_dock_widget("napari-attnseg", name)
             self.rest(0.2)
         self.session = self.docks[docks[0]].session
+        self.rest(1)  # each comes to the front once it is docked
         self.front(docks[0])
 
     def front(self, name: str) -> Any:
