@@ -66,7 +66,7 @@ class IntensityPlanes(FilePlanes):
     def __init__(self, info: ImageInfo, axes: str | None = None) -> None:
         super().__init__(info, axes)
         self._damage: set[Damage] = set()
-        self._damaged_chunks: set[int] = set()
+        self._damaged_chunks: dict[int, DataError] = {}  # read as a whole no second time
 
     @property
     def notice(self) -> str:
@@ -91,11 +91,11 @@ class IntensityPlanes(FilePlanes):
                 return super().__getitem__(plane)
         except ChangedError:
             raise
-        except DataError:
-            self._damaged_chunks.add(chunk)
+        except DataError as error:
+            self._damaged_chunks[chunk] = error
         found = read_damaged_plane(self._info, plane, self._axes)
         if found is None:
-            raise DataError(f"{self._info.path.name} cannot be decoded, and not be read in parts ({self._info.path}).")
+            raise self._damaged_chunks[chunk]
         self._damage.update(found[1])
         return found[0]
 

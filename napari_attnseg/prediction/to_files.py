@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_attnseg.data.tiff import read_image, read_info
-from napari_attnseg.errors import DataError, ModelFileError
+from napari_attnseg.errors import ChangedError, DataError, ModelFileError
 from napari_attnseg.prediction.begun import discard_begun, has_begun, tell_of_lost_rows
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.from_card import channels_of
@@ -64,6 +64,8 @@ def predict_to_files(
         origin = _origin(predictor, path, digest)  # before it is read: what changes then is not what was predicted
         try:
             image = read_image(path, predictor.data.axes)
+        except ChangedError:
+            raise
         except DataError:
             if not info.is_tiled or predictor.settings.tile_by_tile == "never":
                 raise

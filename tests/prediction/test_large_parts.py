@@ -15,11 +15,12 @@ import tifffile
 import torch
 
 from benchmarks.quality.seams import seams, step_ratio
+from napari_attnseg.data import file_state
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.lazy import opened_pixels
 from napari_attnseg.data.normalise import channel_range
 from napari_attnseg.data.part_ranges import PartRanges
-from napari_attnseg.errors import SettingsError
+from napari_attnseg.errors import ChangedError, SettingsError
 from napari_attnseg.models.device import Compute
 from napari_attnseg.prediction import tidy_strips, tile_input
 from napari_attnseg.prediction.grid import axes_of
@@ -27,6 +28,7 @@ from napari_attnseg.prediction.postprocess import tidy
 from napari_attnseg.prediction.row_blend import RowBlend
 from napari_attnseg.prediction.tile_input import TileInput
 from napari_attnseg.prediction.tiling import predict_plane
+from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.prediction.tuning import fastest, found_tiling
 from napari_attnseg.settings import DataSettings, make
 from tests.prediction.test_predictor import BINARY, GREYS, model, noise, predictor
@@ -245,3 +247,15 @@ def test_nothing_is_tried_for_what_is_given_or_small(tmp_path: Path, monkeypatch
     small = found_tiling(network(), CPU, 10**6, tile_size=None, batch_size=None, overlap=64)
     assert (small.tile_size, small.batch_size) == (512, 4)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_tiled_image_that_changes_is_refused_and_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(64, 64), tile=(64, 64), compression="zlib")
+    states = iter(range(10**6))
+    monkeypatch.setattr(file_state, "state_of", lambda path: (next(states), 0))
+    with pytest.raises(ChangedError, match=r"a\.tif was changed while it was being read"):
+        predict_to_files(predictor(model(tmp_path / "m.safetensors")), image, tmp_path)
+    assert not list(tmp_path.glob("*_PRED*"))
