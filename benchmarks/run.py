@@ -28,6 +28,7 @@ PARTS = {
     "start": ("benchmarks.start.measure:measure", True),
     "limit": ("benchmarks.speed.limit:measure", True),
     "gpu": ("benchmarks.speed.gpu:measure", True),
+    "growth": ("benchmarks.memory.growth:measure", False),
     "training-memory": ("benchmarks.memory.training:measure", False),
     "feeding": ("benchmarks.speed.feeding:measure", False),
     "seams": ("benchmarks.quality.seams:measure", False),
