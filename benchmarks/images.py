@@ -17,15 +17,19 @@ _SEGMENT = 512
 _MOST_IMAGES = 40
 
 
-def write_mosaic(path: Path, side: int, images: list[NDArray[np.uint8]]) -> None:
-    """Write a tiled, compressed BigTIFF (y, x, 3) of small images (512, 512, 3), one of them at a time in memory."""
+def write_mosaic(path: Path, side: int, images: list[NDArray[np.uint8]], width: int | None = None) -> None:
+    """Write a tiled, compressed BigTIFF (y, x, 3) of small images (512, 512, 3), one of them at a time in memory.
+
+    It is square, or `side` high and `width` wide.
+    """
+    width = width or side
     rng = np.random.default_rng(0)
-    count = (-(-side // _SEGMENT)) ** 2
+    count = (-(-side // _SEGMENT)) * (-(-width // _SEGMENT))
     tiles: Iterator[NDArray[np.uint8]] = (images[rng.integers(len(images))] for _ in range(count))
     tifffile.imwrite(
         path,
         tiles,
-        shape=(side, side, 3),
+        shape=(side, width, 3),
         dtype=np.uint8,
         tile=(_SEGMENT, _SEGMENT),
         photometric="rgb",

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import tifffile
 import torch
 
 from benchmarks.asked import Asked
@@ -22,54 +21,61 @@ from napari_attnseg.prediction.streaming import predict_streamed
 from napari_attnseg.prediction.tiling import forward
 from napari_attnseg.settings import PredictionSettings, make
 
-_SIDE, _TILE, _OVERLAP, _BATCH = 2048, 512, 64, 4
+_HEIGHT, _WIDTH = 4608, 2048  # large enough for a pyramid
+_TILE, _OVERLAP, _BATCH = 512, 64, 4
+_PARTS: dict[str, dict[str, bool]] = {
+    "masks": {},
+    "masks, probability": {"probability": True},
+    "masks, probability, attention": {"probability": True, "attention": True},
+}
 _TO_REACH = 0.9
 
 
 def measure(asked: Asked) -> None:
-    """Print the row: rows of tiles from file to file, then bare forward passes on as many tiles, in turns."""
+    """Print the rows: tiles from file to file, with bare forward passes on as many tiles before and after each."""
     title("Prediction beside the bare network")
     torch.set_num_threads(asked.threads)
     keep_heap()  # as the program does
+    columns("image", "written", "as", "forward passes / prediction, first to last row", "... / all of it", "to reach")
     with tempfile.TemporaryDirectory() as name:
         image = Path(name) / "image.tif"
-        write_mosaic(image, _SIDE, segments(asked.train))
-        shares = [_share(asked.model, image, Path(name) / str(number)) for number in range(asked.rounds)]
-    found = median(shares)
-    columns("image", "bare forward passes / prediction from file to file", "to reach")
-    row(f"{_SIDE} x {_SIDE} RGB", f"{found:.3f}", f"{_TO_REACH}{'' if found >= _TO_REACH else ': **missed**'}")
+        write_mosaic(image, _HEIGHT, segments(asked.train), _WIDTH)
+        for what, parts in _PARTS.items():
+            for form in ("tiff", "ome-zarr"):
+                settings = {"tile_size": _TILE, "batch_size": _BATCH, "overlap": _OVERLAP, "format": form, **parts}
+                predictor = Predictor(asked.model, make(PredictionSettings, settings))
+                shares = [_shares(predictor, image, Path(name)) for _ in range(asked.rounds)]
+                rows, whole = (median(each) for each in zip(*shares, strict=True))
+                verdict = f"{_TO_REACH}{'' if whole >= _TO_REACH else ': **missed**'}"
+                row(f"{_HEIGHT} x {_WIDTH} RGB", what, form, f"{rows:.3f}", f"{whole:.3f}", verdict)
 
 
-def _share(model: Path, image: Path, folder: Path) -> float:
-    """Return the time of bare forward passes as a share of the prediction's."""
-    predictor = Predictor(model, make(PredictionSettings, {"tile_size": _TILE, "batch_size": _BATCH}))
-    down, across = axes_of(*_size(image), _TILE, _OVERLAP, predictor.model.divisor)
-    rows, tiles = len(down.starts), len(across.starts)
+def _shares(predictor: Predictor, image: Path, folder: Path) -> tuple[float, float]:
+    """Return the time of bare forward passes as shares of the time for the rows of tiles, and of the whole call."""
+    down, across = axes_of(_HEIGHT, _WIDTH, _TILE, _OVERLAP, predictor.model.divisor)
+    tiles = len(down.starts) * len(across.starts)
     times: list[float] = []
 
     def on_progress(progress: LargeProgress) -> None:
         if progress.stage == "rows":
             times.append(time.perf_counter())
 
-    _bare(predictor, tiles)  # warms up
-    folder.mkdir()
-    before = [_bare(predictor, tiles) for _ in range(rows)]
-    predict_streamed(predictor, image, folder, on_progress)
-    after = [_bare(predictor, tiles) for _ in range(rows)]  # a machine that slows down slows half of them
-    return (sum(before) + sum(after)) / 2 / (times[-1] - times[0])
+    _bare(predictor, _BATCH)  # warms up
+    before = _bare(predictor, tiles)
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        began = time.perf_counter()
+        predict_streamed(predictor, image, Path(out), on_progress)
+        whole = time.perf_counter() - began
+    after = _bare(predictor, tiles)  # a machine that slows down slows half of them
+    bare = (before + after) / 2
+    return bare / (times[-1] - times[0]), bare / whole
 
 
 def _bare(predictor: Predictor, tiles: int) -> float:
-    """Return the seconds that forward passes on a row of tiles take."""
+    """Return the seconds that forward passes on some tiles take."""
     shape = (_BATCH, predictor.model.settings.in_channels, _TILE, _TILE)
     cut = np.random.default_rng(0).random(shape, np.float32)
     began = time.perf_counter()
     for first in range(0, tiles, _BATCH):
         forward(predictor.model, cut[: tiles - first], predictor.compute)
     return time.perf_counter() - began
-
-
-def _size(image: Path) -> tuple[int, int]:
-    with tifffile.TiffFile(image) as tif:
-        height, width = tif.series[0].shape[:2]
-        return int(height), int(width)
