@@ -113,7 +113,13 @@ def open_levels(folder: Path, *, writable: bool = False) -> list[Any]:
 
     group = zarr.open_group(folder, mode="r+" if writable else "r")
     found: Any = group.attrs["ome"]
-    return [group[dataset["path"]] for dataset in found["multiscales"][0]["datasets"]]
+    paths = [dataset["path"] for dataset in found["multiscales"][0]["datasets"]]
+    levels: list[Any] = [group[path] for path in paths]
+    if writable and levels[0].dtype.kind == "f":
+        # Chunks of real numbers are hardly ever all 0, and looking for that takes a quarter of the time of writing one.
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            levels = [group[path] for path in paths]
+    return levels
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -154,6 +160,16 @@ def fill_rows(levels: list[Any], layout: Layout, plane: int, rows: slice, *, mea
         for channel in range(layout.channels):
             for block in _blocks(coarser.shape, rows):
                 _fill_block(finer, coarser, layout.place(plane, channel), block, mean=mean)
+
+
+def whole_rows(rows: slice, height: int) -> slice:
+    """Return rows that fill whole chunks of the first coarser level, as far as some rows of the finest one end them.
+
+    A part of a chunk would have it read, decoded, and compressed again.
+    """
+    step = 2 * CHUNK
+    stop = rows.stop if rows.stop == height else rows.stop - rows.stop % step
+    return slice(min(rows.start - rows.start % step, stop), stop)
 
 
 def _blocks(shape: tuple[int, ...], rows: slice | None = None) -> Iterator[tuple[slice, slice]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from napari_attnseg.data.tiff_note import replacing_with_note
 from napari_attnseg.data.write import SOFTWARE, description_options, write_image
 
 TILE = 512
+_BUFFER = 32 << 20  # bytes of tiles that wait to be compressed; tifffile's own are half a gigabyte
 
 Array = np.ndarray[Any, Any]
 
@@ -82,6 +84,8 @@ def _options(layout: Layout) -> dict[str, Any]:
         "predictor": is_real,  # real numbers hardly shrink without
         "dtype": layout.dtype,
         "software": SOFTWARE,
+        "maxworkers": os.cpu_count(),
+        "buffersize": _BUFFER,
     }
 
 

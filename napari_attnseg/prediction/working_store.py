@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.data.atomic import write_json
-from napari_attnseg.data.ome_zarr import NOTE, Layout, fill_rows, make_levels, open_levels
+from napari_attnseg.data.ome_zarr import NOTE, Layout, fill_rows, make_levels, open_levels, whole_rows
 from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, stem_of
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.errors import SaveError
@@ -137,8 +137,14 @@ class WorkingStore:
         with keeping(self.folder):
             self._levels[kind][0][(*self.layouts[kind].place(plane, channel), rows, columns)] = values
 
-    def finish_rows(self, plane: int, rows: slice) -> None:
+    def finish_rows(self, plane: int, rows: slice, *, waits: bool = True) -> None:
         """Fill the coarser levels of everything where some rows of a plane are final now.
+
+        Parameters
+        ----------
+        waits
+            Whether those of real numbers, which take long, are filled only up to where their chunks are whole: what is
+            left is filled with the rows after them.
 
         Raises
         ------
@@ -147,7 +153,24 @@ class WorkingStore:
         """
         with keeping(self.folder):
             for kind, layout in self.layouts.items():
-                fill_rows(self._levels[kind], layout, plane, rows, mean=kind != PREDICTION)
+                mean = kind != PREDICTION
+                ready = whole_rows(rows, layout.info.height) if mean and waits else rows
+                if ready.start < ready.stop:
+                    fill_rows(self._levels[kind], layout, plane, ready, mean=mean)
+
+    def catch_up(self) -> None:
+        """Fill what `finish_rows` has left for later.
+
+        Raises
+        ------
+        SaveError
+            The disk is full.
+        """
+        progress, height = self.progress, self.layouts[PREDICTION].info.height
+        if progress.rows_done and progress.lines_done < height:
+            plane = progress.rows_done * self.layouts[PREDICTION].info.n_planes // progress.rows
+            left = whole_rows(slice(progress.lines_done, progress.lines_done), height).stop
+            self.finish_rows(plane, slice(left, progress.lines_done), waits=False)
 
     def levels(self, kind: str) -> list[Any]:
         """Return the levels of what is written, finest first."""
