@@ -23,7 +23,7 @@ from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.reporter import Reporter
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import RunFolder, new_run_path
-from napari_attnseg.training.scoring import evaluation_convention, score_pair
+from napari_attnseg.training.scoring import evaluation_convention, score_pairs
 from napari_attnseg.training.trainer import Trainer
 
 __all__ = ["evaluate", "find_pairs", "fit", "predict", "predict_to", "settings_from"]
@@ -237,12 +237,13 @@ def evaluate(
     predictor = predictor_of(model, make(PredictionSettings, values))
     pairs = _annotated(source, mask_suffix or predictor.data.mask_suffix)
     convention = convention or evaluation_convention(predictor, pairs, _place(source))
-    scored = []
-    for count, pair in enumerate(pairs):
-        on_event(Progress(count / len(pairs), pair.name))
-        scored.append(score_pair(predictor, pair, convention, should_stop))
+
+    def on_progress(pair: Pair, done: float) -> None:
+        on_event(Progress(done / len(pairs), pair.name))
+
+    scored = score_pairs(predictor, pairs, convention, on_progress, should_stop)
     on_event(Progress(1.0, ""))
-    return Evaluation(tuple(scored), predictor.convention.class_names)
+    return Evaluation(scored, predictor.convention.class_names)
 
 
 def predictor_of(model: Model, settings: PredictionSettings) -> Predictor:

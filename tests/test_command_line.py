@@ -137,7 +137,7 @@ def test_memory_too_small_to_score_an_image_is_one_sentence(
     make_folder: MakeFolder, model: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is asked for is larger by hand; the error is NumPy's own."""
-    monkeypatch.setattr(Predictor, "predict_image", lambda *_, **__: np.empty(2**50))
+    monkeypatch.setattr(Predictor, "predict_together", lambda *_, **__: np.empty(2**50))
     refused(run("evaluate", model, make_folder(1, "large")), "cell00", "too large for this computer's memory", "cut")
 
 

@@ -6,7 +6,6 @@ import argparse
 import time
 import traceback
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,10 +143,9 @@ def _predict(
 ) -> Outcome:
     """Predict all images, and note those that cannot be."""
     model = model_path(options.model)
-    from napari_attnseg.data.tiff import read_info
     from napari_attnseg.prediction.origin import digest_of
     from napari_attnseg.prediction.predictor import Predictor  # torch takes seconds to import
-    from napari_attnseg.prediction.to_files import predict_to_files
+    from napari_attnseg.prediction.to_files import predict_many_to_files
 
     def tell(text: str) -> None:
         on_event(Notice(text))
@@ -161,43 +159,46 @@ def _predict(
     if settings.attention and not predictor.has_attention:
         on_event(Notice(f"{options.model.name} is a {predictor.card.model.name}, which has no attention gates."))
     outcome, grey = order.begin(on_event, should_stop), 0
+    folders = {image: path.parent for image, path in order.left.items()}
     report = _reporter(order, on_event)
-    for number, (image, path) in enumerate(order.left.items(), start=outcome.kept):
-        on_progress = partial(report, number, image)
-        try:
-            try:
-                predict_to_files(
-                    predictor, image, path.parent, on_progress, should_stop, on_notice=tell, digest=order.digest
-                )
-            except GapsError as error:
-                outcome.gaps.append(str(error))
-                on_event(Notice(str(error)))
-            outcome.written += 1
-            grey += predictor.data.channels == "rgb" and read_info(image, predictor.data.axes).channels == 1
-        except Stopped:
-            break
-        except (DataError, MemoryError) as error:
-            outcome.failed.append(str(error) or f"{image.name} is too large for this computer's memory.")
-            on_event(Notice(outcome.failed[-1]))
-        if should_stop():
-            break
+    try:
+        for one in predict_many_to_files(predictor, folders, report, should_stop, on_notice=tell, digest=order.digest):
+            if one.error is None or isinstance(one.error, GapsError):
+                outcome.written += 1
+                grey += predictor.data.channels == "rgb" and _is_grey(one.item, predictor.data.axes)
+            if one.error is not None:
+                sentences = outcome.gaps if isinstance(one.error, GapsError) else outcome.failed
+                sentences.append(str(one.error) or f"{one.item.name} is too large for this computer's memory.")
+                tell(sentences[-1])
+    except Stopped:
+        pass
     if grey:
         on_event(Notice(f"{counted(grey, 'grey image')} went into the network as RGB with three equal channels."))
     return outcome
 
 
-def _reporter(order: Order, on_event: EventHandler) -> Callable[[int, Path, float, LargeProgress | None], None]:
-    """Return what tells of the progress: image number and name, the share of it that is done, and more if large."""
-    count = order.count
-    began, origin, large_image = time.monotonic(), len(order.kept) / count, None
+def _is_grey(image: Path, axes: str | None) -> bool:
+    from napari_attnseg.data.tiff import read_info
 
-    def report(number: int, image: Path, share: float, large: LargeProgress | None) -> None:
+    try:
+        return read_info(image, axes).channels == 1
+    except DataError:  # it has gone since it was predicted
+        return False
+
+
+def _reporter(order: Order, on_event: EventHandler) -> Callable[[Path, float, LargeProgress | None], None]:
+    """Return what tells of the progress: the image, how many are done with their parts, and more if it is large."""
+    count, kept = order.count, len(order.kept)
+    began, origin, large_image = time.monotonic(), kept / count, None
+
+    def report(image: Path, images_done: float, large: LargeProgress | None) -> None:
         nonlocal began, origin, large_image
-        done = (number + share) / count
+        done = (kept + images_done) / count
         if large and large.stage == "rows" and large_image != image:  # which may go on from a row far down
             began, origin, large_image = time.monotonic(), done, image
         left = (time.monotonic() - began) * (1 - done) / (done - origin) if done > origin else None
-        message = f"{number + 1} of {count}, {image.name}{f', {large.text}' if large else ''}"
+        number = min(int(kept + images_done) + 1, count)
+        message = f"{number} of {count}, {image.name}{f', {large.text}' if large else ''}"
         on_event(Progress(done, message, seconds_left=left, details=large.details() if large else {}))
 
     return report

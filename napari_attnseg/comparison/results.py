@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE
 from napari_attnseg.training.evaluation import Evaluation, ImageScore
 from napari_attnseg.training.metrics import class_dice, class_iou
 from napari_attnseg.training.run_folder import MetricsRow
@@ -86,9 +87,9 @@ class ScoredRun:
 
     @property
     def images_per_second(self) -> float | None:
-        """How fast images are predicted; the first one is left out, since a device has to warm up."""
+        """How fast images are predicted; the first batch, or image, is left out, since a device has to warm up."""
         seconds = [image.result.seconds for image in self.images if image.result.seconds is not None]
-        measured = seconds[1:] or seconds
+        measured = seconds[DEFAULT_BATCH_SIZE:] or seconds[1:] or seconds
         return len(measured) / sum(measured) if measured and sum(measured) > 0 else None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,14 @@ class Prediction:
     labels: NDArray[np.uint8]
     probability: FloatArray | None
     attention: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An image as the network sees it: `pixels` are float32 (plane, channel, y, x), scaled as for training."""
+
+    info: ImageInfo
+    pixels: FloatArray
 
 
 class Predictor:
@@ -156,14 +164,36 @@ class Predictor:
         Stopped
             `should_stop` returned True.
         """
-        pixels = network_input(image, self.data, self.card.model.in_channels)
+        return self.tidied(self.predict_together([self.see(image)], on_progress, should_stop)[0])
+
+    def see(self, image: Image) -> Seen:
+        """Return what the network sees of an image.
+
+        Raises
+        ------
+        DataError
+            It has other channels than the model was trained on.
+        """
+        return Seen(image.info, network_input(image, self.data, self.card.model.in_channels))
+
+    def predict_together(
+        self,
+        images: Sequence[Seen],
+        on_progress: Callable[[float], None] = lambda share: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> list[Prediction]:
+        """Predict images of one height and width, whose planes go through the network together where they are small.
+
+        See `predict_image`; what is returned is not `tidied`.
+        """
+        pixels = images[0].pixels if len(images) == 1 else np.concatenate([image.pixels for image in images])
         settings = self.settings
         labels = np.empty((len(pixels), *pixels.shape[2:]), np.uint8)
         probability = self._kept(len(self.probability_names), pixels) if settings.probability else None
         attention = self._kept(len(self.gate_names), pixels) if settings.attention else None
         first = 0
         while first < len(pixels):
-            planes = pixels[first : first + self._planes_at_once(pixels.shape)]
+            planes = pixels[first : first + self.planes_at_once(pixels.shape)]
 
             def on_tiles(done: int, total: int, first: int = first, count: int = len(planes)) -> None:
                 on_progress((first + count * done / total) / len(pixels))
@@ -172,13 +202,36 @@ class Predictor:
                 planes, attention=settings.attention, on_tiles=on_tiles, should_stop=should_stop
             )
             for number, result in enumerate(found, start=first):
-                labels[number] = self._tidied(to_labels(result.probability, settings.threshold))
+                labels[number] = to_labels(result.probability, settings.threshold)
                 if probability is not None:
                     probability[number] = result.probability
                 if attention is not None and result.attention is not None:
                     attention[number] = result.attention
             first += len(planes)
-        return Prediction(image.info, labels, probability, attention)
+        predictions, first = [], 0
+        for image in images:
+            part = slice(first, first + len(image.pixels))
+            kept = (None if array is None else array[part] for array in (probability, attention))
+            predictions.append(Prediction(image.info, labels[part], *kept))
+            first = part.stop
+        return predictions
+
+    def tidied(self, prediction: Prediction) -> Prediction:
+        """Return a prediction without small objects and with holes filled, as far as the settings ask for it."""
+        settings = self.settings
+        if settings.min_size <= 1 and not settings.fill_holes:
+            return prediction
+        from napari_attnseg.prediction.postprocess import tidy  # half a second of imports
+
+        labels = [
+            tidy(plane, min_size=settings.min_size, fill_holes=settings.fill_holes) for plane in prediction.labels
+        ]
+        return replace(prediction, labels=np.stack(labels))
+
+    def planes_at_once(self, shape: tuple[int, ...]) -> int:
+        """Return how many planes, of a shape (..., y, x), go through the network together."""
+        tiling = self.tiling
+        return planes_at_once(shape, tiling.tile_size, tiling.overlap, tiling.batch_size, self.model.divisor)
 
     @property
     def probability_names(self) -> tuple[str, ...]:
@@ -190,10 +243,6 @@ class Predictor:
         """A name for each attention gate, deepest first."""
         return gate_names(self.card)
 
-    def _planes_at_once(self, shape: tuple[int, ...]) -> int:
-        tiling = self.tiling
-        return planes_at_once(shape, tiling.tile_size, tiling.overlap, tiling.batch_size, self.model.divisor)
-
     def _data(self) -> DataSettings:
         """Return how images are read and scaled: as for training, save for what the settings say."""
         return data_of(self.card, axes=self.settings.axes, channels=self.settings.channels)
@@ -202,14 +251,6 @@ class Predictor:
     def _kept(channels: int, pixels: FloatArray) -> FloatArray:
         """Return the place for what is kept of all planes, (plane, channel, y, x)."""
         return np.empty((len(pixels), channels, *pixels.shape[2:]), np.float32)
-
-    def _tidied(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        settings = self.settings
-        if settings.min_size <= 1 and not settings.fill_holes:
-            return labels
-        from napari_attnseg.prediction.postprocess import tidy  # half a second of imports
-
-        return tidy(labels, min_size=settings.min_size, fill_holes=settings.fill_holes)
 
 
 def _require_turned(card: ModelCard, settings: PredictionSettings) -> None:

@@ -6,8 +6,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_attnseg.data.classes import find_classes
 from napari_attnseg.data.convention import MaskConvention, decide_convention
@@ -15,44 +18,103 @@ from napari_attnseg.data.mask_values import survey_masks
 from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair
-from napari_attnseg.data.tiff import read_image
+from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import DataError
-from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.many import is_small, predict_many
+from napari_attnseg.prediction.predictor import Prediction, Predictor, Seen
 from napari_attnseg.training.evaluation import ImageScore, score_image
+
+
+def score_pairs(
+    predictor: Predictor,
+    pairs: Sequence[Pair],
+    convention: MaskConvention,
+    on_progress: Callable[[Pair, float], None],
+    should_stop: Callable[[], bool],
+) -> tuple[ImageScore, ...]:
+    """Predict annotated images and compare with their masks; see `engine.evaluate`.
+
+    Parameters
+    ----------
+    on_progress
+        See `many.predict_many`.
+
+    Raises
+    ------
+    DataError
+        An image or a mask cannot be used, or is too large for the memory.
+    Stopped
+        `should_stop` returned True.
+    """
+
+    def read(pair: Pair) -> _Annotated | None:
+        is_read = is_small(predictor, read_info(pair.image, predictor.data.axes))
+        return _read(predictor, pair, convention) if is_read else None
+
+    def score(pair: Pair, image: _Annotated, prediction: Prediction, seconds: float) -> ImageScore:
+        return _scored(predictor, pair, image, prediction, seconds)
+
+    def alone(pair: Pair) -> ImageScore:
+        return score_pair(predictor, pair, convention, should_stop)
+
+    found = {}
+    for done in predict_many(predictor, pairs, read, score, alone, on_progress, should_stop):
+        if isinstance(done.error, MemoryError):
+            raise _too_large(done.item) from done.error
+        if done.error is not None:
+            raise done.error
+        assert done.result is not None
+        found[done.item] = done.result
+    return tuple(found[pair] for pair in pairs)
 
 
 def score_pair(
     predictor: Predictor, pair: Pair, convention: MaskConvention, should_stop: Callable[[], bool]
 ) -> ImageScore:
-    """Predict one annotated image and compare with its mask; see `engine.evaluate`.
-
-    Raises
-    ------
-    DataError
-        The image or the mask cannot be used, or is too large for the memory.
-    Stopped
-        `should_stop` returned True.
-    """
+    """Predict one annotated image and compare with its mask; see `score_pairs`."""
     try:
-        return _scored(predictor, pair, convention, should_stop)
+        image = _read(predictor, pair, convention)
+        began = time.perf_counter()
+        found = predictor.predict_together([image], should_stop=should_stop)[0]
+        return _scored(predictor, pair, image, found, time.perf_counter() - began)
     except MemoryError as error:
-        raise DataError(
-            f"{pair.name} is too large for this computer's memory, in which it is held whole to be scored; cut image "
-            "and mask into parts, or close other programs."
-        ) from error
+        raise _too_large(pair) from error
 
 
-def _scored(
-    predictor: Predictor, pair: Pair, convention: MaskConvention, should_stop: Callable[[], bool]
-) -> ImageScore:
+@dataclass(frozen=True)
+class _Annotated(Seen):
+    """An image with what it is compared with."""
+
+    truth: NDArray[np.uint8]
+    """Class ids (plane, y, x)."""
+    valid: NDArray[np.bool_] | None
+    """Where the image is a number, (plane, y, x); None: everywhere."""
+    seconds: float
+    """How long it took to scale it for the network."""
+
+
+def _read(predictor: Predictor, pair: Pair, convention: MaskConvention) -> _Annotated:
     assert pair.mask is not None
     image = read_image(pair.image, predictor.data.axes)
     truth = read_mask(pair.mask, convention, image.info)
     began = time.perf_counter()
-    labels = predictor.predict_image(image, should_stop=should_stop).labels
-    seconds = time.perf_counter() - began
-    found = score_image(pair.name, truth, labels, predictor.convention.n_classes, finite_mask(image.pixels))
+    seen = predictor.see(image)
+    return _Annotated(seen.info, seen.pixels, truth, finite_mask(image.pixels), time.perf_counter() - began)
+
+
+def _scored(predictor: Predictor, pair: Pair, image: _Annotated, prediction: Prediction, seconds: float) -> ImageScore:
+    began = time.perf_counter()
+    labels = predictor.tidied(prediction).labels
+    seconds += image.seconds + time.perf_counter() - began
+    found = score_image(pair.name, image.truth, labels, predictor.convention.n_classes, image.valid)
     return replace(found, seconds=seconds)
+
+
+def _too_large(pair: Pair) -> DataError:
+    return DataError(
+        f"{pair.name} is too large for this computer's memory, in which it is held whole to be scored; cut image "
+        "and mask into parts, or close other programs."
+    )
 
 
 def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair], source: Path | None = None) -> MaskConvention:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from math import prod
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.fitting import Tiling, predict_within_memory
 from napari_attnseg.prediction.labels import to_labels
 from napari_attnseg.prediction.tiling import FloatArray
+from napari_attnseg.settings.prediction import DEFAULT_BATCH_SIZE, DEFAULT_TILE_SIZE
 from napari_attnseg.training.evaluation import Evaluation, ImageScore
 from napari_attnseg.training.group import ALONE, Group
 from napari_attnseg.training.losses import Loss
@@ -65,15 +68,20 @@ def validate(
     """
     names = plan.convention.class_names
     planes = [(number, plane) for number, image in enumerate(images) for plane in range(len(image.labels))]
+    planes.sort(key=lambda place: images[place[0]].labels.shape[1:])  # so that those of one size follow each other
 
     def scored() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         matrices, losses = np.zeros((len(images), len(names), len(names)), np.int64), np.zeros(len(planes))
-        for place in range(group.rank, len(planes), group.size):
-            number, plane = planes[place]
-            matrix, losses[place] = _scored(model, images[number], plane, compute, loss_of, len(names), should_stop)
-            matrices[number] += matrix
-            if plane == len(images[number].labels) - 1:
-                on_image(number + 1)
+        own = range(group.rank, len(planes), group.size)
+        done = 0
+        for places in _batches(own, [images[number].labels.shape[1:] for number, _ in planes], compute):
+            batch = [(images[planes[place][0]], planes[place][1]) for place in places]
+            found = _predicted(model, [image.pixels[plane] for image, plane in batch], compute, should_stop)
+            for place, (image, plane), probability in zip(places, batch, found, strict=True):
+                matrix, losses[place] = _scored(image, plane, probability, loss_of, len(names))
+                matrices[planes[place][0]] += matrix
+            done += len(batch)
+            on_image(len(images) * done // len(own))
         return matrices, losses
 
     parts = group.gathered(group.each(scored))
@@ -82,20 +90,33 @@ def validate(
     return Validation(Evaluation(found, names), float(np.mean(losses)))
 
 
+def _batches(places: Iterable[int], sizes: Sequence[tuple[int, ...]], compute: Compute) -> Iterator[list[int]]:
+    """Yield the planes that go through the network together: small ones of one size, which follow each other.
+
+    On a CPU they are as many pixels as a tile: more at once gain nothing, and a stop is seen between two passes.
+    """
+    most = DEFAULT_TILE_SIZE**2 * (1 if compute.device.type == "cpu" else DEFAULT_BATCH_SIZE)
+    for size, alike in groupby(places, key=lambda place: sizes[place]):
+        together = list(alike)
+        count = max(most // prod(size), 1)
+        for first in range(0, len(together), count):
+            yield together[first : first + count]
+
+
+def _predicted(
+    model: UNet, planes: Sequence[NDArray[np.float16]], compute: Compute, should_stop: Callable[[], bool]
+) -> list[FloatArray]:
+    """Return the probabilities (class, y, x) of planes (channel, y, x) of one size."""
+    tiles = len(planes) if compute.device.type == "cpu" else max(len(planes), DEFAULT_BATCH_SIZE)
+    pixels = np.stack(planes).astype(np.float32)
+    found = predict_within_memory(model, pixels, compute, Tiling(batch_size=tiles), should_stop=should_stop)
+    return [one.probability for one in found]
+
+
 def _scored(
-    model: UNet,
-    image: LoadedImage,
-    plane: int,
-    compute: Compute,
-    loss_of: Loss,
-    n_classes: int,
-    should_stop: Callable[[], bool],
+    image: LoadedImage, plane: int, probability: FloatArray, loss_of: Loss, n_classes: int
 ) -> tuple[NDArray[np.int64], float]:
     """Return the confusion matrix of a plane and its loss."""
-    # A CPU gains nothing from several tiles at once, and a stop is seen between two passes.
-    tiling = Tiling(batch_size=1) if compute.device.type == "cpu" else Tiling()
-    pixels = image.pixels[plane].astype(np.float32)
-    probability = predict_within_memory(model, pixels[None], compute, tiling, should_stop=should_stop)[0].probability
     truth, valid = image.labels[plane][None], None if image.valid is None else image.valid[plane][None]
     loss = loss_of(
         _logits(probability), torch.from_numpy(truth).long(), None if valid is None else torch.from_numpy(valid)
