@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_attnseg.models import fold
+from napari_attnseg.models.attention import AttentionGate
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.fold import folded
 from napari_attnseg.models.presets import PRESETS
@@ -167,6 +169,35 @@ def test_folding_batch_normalisation_changes_nothing(name: str) -> None:
     expected: Tensor = model(images).detach()
     assert torch.allclose(fast(images), expected, atol=1e-4 * float(expected.abs().max()))
     assert torch.equal(model(images), expected), "the original was changed"
+
+
+def test_convolutions_with_their_relu_in_one_pass_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever number type one asks after the other."""
+    fast = folded(lively(network()))
+    joined = [module for module in fast.modules() if isinstance(module, fold.ConvRelu)]
+    assert len(joined) == 2 * 5
+
+    def said(dtype: torch.dtype) -> Tensor:
+        compute = Compute(torch.device("cpu"), dtype, "")
+        compute.place(fast)
+        torch.manual_seed(1)
+        with torch.inference_mode(), compute.autocast():
+            return fast(compute.images(torch.rand(2, 1, 48, 40))).float()
+
+    found = [said(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float32)]
+    monkeypatch.setattr(fold, "_has_joined", lambda: False)
+    exact, rounded = said(torch.float32), said(torch.bfloat16)
+    for one, apart, error in zip(found, (exact, rounded, exact), (1e-5, 0.05, 1e-5), strict=True):
+        assert torch.allclose(one, apart, atol=error * float(apart.abs().max()))
+
+
+@pytest.mark.parametrize("channels", [8, 32])
+def test_a_gate_weighs_all_channels_of_a_place_alike_in_16_bit(channels: int) -> None:
+    gate = AttentionGate(channels, 16, "batch").eval().to(torch.bfloat16).to(memory_format=torch.channels_last)
+    skip = torch.rand(2, channels, 16, 16).bfloat16().contiguous(memory_format=torch.channels_last)
+    gated, attention = gate(skip, torch.rand(2, 16, 8, 8).bfloat16().contiguous(memory_format=torch.channels_last))
+    assert torch.equal(gated, skip * attention)
+    assert gated.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("name", PRESETS)
