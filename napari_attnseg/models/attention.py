@@ -105,7 +105,8 @@ def _for_each_channel(weight: Tensor, x: Tensor) -> Tensor:
 
     Where few 16-bit channels lie last, PyTorch takes three times as long if each place's weight is there but once.
     """
-    if weight.shape[1] < x.shape[1] < 32 and x.dtype == torch.bfloat16 and x.device.type == "cpu":
+    few = weight.shape[1] < x.shape[1] < 32 and x.is_contiguous(memory_format=torch.channels_last)
+    if few and x.dtype == torch.bfloat16 and x.device.type == "cpu":
         return weight.expand_as(x).contiguous(memory_format=torch.channels_last)
     return weight
 

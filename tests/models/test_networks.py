@@ -184,8 +184,10 @@ def test_convolutions_with_their_relu_in_one_pass_compute_the_same(monkeypatch: 
         with torch.inference_mode(), compute.autocast():
             return fast(compute.images(torch.rand(2, 1, 48, 40))).float()
 
+    if not fold.has_joined(torch.float32):
+        pytest.skip("this PyTorch has no such pass on this processor")
     found = [said(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float32)]
-    monkeypatch.setattr(fold, "_has_joined", lambda: False)
+    monkeypatch.setattr(fold, "has_joined", lambda dtype: False)
     exact, rounded = said(torch.float32), said(torch.bfloat16)
     for one, apart, error in zip(found, (exact, rounded, exact), (1e-5, 0.05, 1e-5), strict=True):
         assert torch.allclose(one, apart, atol=error * float(apart.abs().max()))
