@@ -236,10 +236,10 @@ def evaluate(
     """
     predictor = predictor_of(model, make(PredictionSettings, values))
     pairs = _annotated(source, mask_suffix or predictor.data.mask_suffix)
-    convention = convention or evaluation_convention(predictor, pairs, _place(source))
+    convention = convention or evaluation_convention(predictor.card, pairs, _place(source))
 
-    def on_progress(pair: Pair, done: float) -> None:
-        on_event(Progress(done / len(pairs), pair.name))
+    def on_progress(pair: Pair, number: int, share: float) -> None:
+        on_event(Progress((number + share) / len(pairs), pair.name))
 
     scored = score_pairs(predictor, pairs, convention, on_progress, should_stop)
     on_event(Progress(1.0, ""))

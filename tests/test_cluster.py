@@ -24,8 +24,10 @@ from distributed import Client, LocalCluster
 from napari_attnseg.cli import main
 from napari_attnseg.cluster import connection, predicting, sharing, warm_model
 from napari_attnseg.cluster.connection import connected
+from napari_attnseg.cluster.evaluating import evaluate_images
 from napari_attnseg.cluster.predicting import predict_images
 from napari_attnseg.cluster.sharing import Team, team
+from napari_attnseg.comparison import side_by_side
 from napari_attnseg.engine import evaluate, fit
 from napari_attnseg.errors import ClusterError, Stopped
 from napari_attnseg.events import Event, Notice, Progress, Started, ignore_event
@@ -107,6 +109,40 @@ def test_evaluate_gathers_the_same_scores(
     assert main([*command, "--scheduler", cluster.scheduler_address]) == 0
     evaluate(made.model, made.data, device="cpu", precision="float32").write_csv(tmp_path / "local.csv")
     assert table.read_text() == (tmp_path / "local.csv").read_text()
+
+
+def test_evaluate_needs_no_device_of_its_own(
+    made: SimpleNamespace, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login node has no GPU, and those who work have one."""
+
+    def score(model: Path, *rest: Any) -> Any:
+        return evaluate_images(client, model, ON_CPU, *rest)
+
+    monkeypatch.setattr(side_by_side, "Predictor", _unusable)
+    settings = PredictionSettings(device="cuda")
+    found = side_by_side.evaluate_models(
+        [made.model], made.data, settings, score=score, on_event=ignore_event, should_stop=lambda: False
+    )
+    assert len(found[0].evaluation.images) == COUNT
+
+
+def _unusable(*_: object) -> None:
+    raise AssertionError("the model is loaded where nothing is computed")
+
+
+def _fail(name: str, number: int) -> int:
+    if number == 1:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    return number
+
+
+def test_an_error_of_the_program_on_a_worker_costs_one_image(made: SimpleNamespace, client: Client) -> None:
+    with team(client, made.model, ON_CPU, [made.data], ignore_event, lambda: False) as workers:
+        tasks = [(number,) for number in range(3)]
+        found = {one.number: one for one in workers.each(_fail, tasks, ignore_event, lambda: False)}
+    assert [found[number].value for number in range(3)] == [0, None, 2]
+    assert "CUDA error: an illegal memory access" in found[1].failure
 
 
 def test_a_stop_cancels_what_has_not_begun(made: SimpleNamespace, client: Client, tmp_path: Path) -> None:

@@ -186,19 +186,18 @@ def _is_grey(image: Path, axes: str | None) -> bool:
         return False
 
 
-def _reporter(order: Order, on_event: EventHandler) -> Callable[[Path, float, LargeProgress | None], None]:
-    """Return what tells of the progress: the image, how many are done with their parts, and more if it is large."""
+def _reporter(order: Order, on_event: EventHandler) -> Callable[[Path, int, float, LargeProgress | None], None]:
+    """Return what tells of the progress: the image and its number, the share of it that is done, and more if large."""
     count, kept = order.count, len(order.kept)
     began, origin, large_image = time.monotonic(), kept / count, None
 
-    def report(image: Path, images_done: float, large: LargeProgress | None) -> None:
+    def report(image: Path, number: int, share: float, large: LargeProgress | None) -> None:
         nonlocal began, origin, large_image
-        done = (kept + images_done) / count
+        done = (kept + number + share) / count
         if large and large.stage == "rows" and large_image != image:  # which may go on from a row far down
             began, origin, large_image = time.monotonic(), done, image
         left = (time.monotonic() - began) * (1 - done) / (done - origin) if done > origin else None
-        number = min(int(kept + images_done) + 1, count)
-        message = f"{number} of {count}, {image.name}{f', {large.text}' if large else ''}"
+        message = f"{kept + number + 1} of {count}, {image.name}{f', {large.text}' if large else ''}"
         on_event(Progress(done, message, seconds_left=left, details=large.details() if large else {}))
 
     return report

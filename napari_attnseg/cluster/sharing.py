@@ -80,7 +80,8 @@ class Team:
         AttnSegError
             As `work` does.
         """
-        futures = [self.client.submit(work, self.model.name, *task, pure=False) for task in tasks]
+        submit = partial(self.client.submit, work, self.model.name, pure=False, retries=1)
+        futures = [submit(*task) for task in tasks]
         numbers = {future.key: number for number, future in enumerate(futures)}
         watch = _Watch(self.client, on_event, should_stop)
         try:
@@ -138,7 +139,7 @@ def _looked(future: Future[Any], watch: _Watch) -> tuple[str, str]:
     """Return what a worker found when it looked round."""
     outcome = _outcome(future, 0, watch)
     if outcome.failure:
-        raise ClusterError("The workers die while they load the model; their memory may be too small.")
+        raise ClusterError(f"The model cannot be loaded on the cluster: {outcome.failure}")
     address, device = outcome.value
     return address, device
 
@@ -195,6 +196,8 @@ def _outcome(future: Future[Any], number: int, watch: _Watch) -> Outcome:
     if isinstance(error, KilledWorker):
         return Outcome(number, failure="the worker that had it died, several times over; its memory may be too small.")
     assert error is not None
+    if not isinstance(error, AttnSegError):  # such as of a GPU that fails: the other workers go on
+        return Outcome(number, failure=f"a worker had an error of the program, twice: {error!r}.")
     raise error
 
 

@@ -85,8 +85,7 @@ def evaluate_models(
                 on_event(Progress((number + event.done) / len(models), message))
 
         try:
-            predictor = Predictor(path, settings)
-            found.append(_evaluated(predictor, path, label, pairs, data, tell, should_stop, score))
+            found.append(_evaluated(path, label, settings, pairs, data, tell, should_stop, score))
         except AttnSegError as error:
             raise type(error)(f"{label}: {error}" if len(models) > 1 else str(error)) from error
     return found
@@ -160,20 +159,22 @@ def story_of_models(found: Sequence[Evaluated], data: Path, command: str) -> Sto
 
 
 def _evaluated(
-    predictor: Predictor,
     path: Path,
     label: str,
+    settings: PredictionSettings,
     pairs: tuple[Pair, ...],
     data: Path,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
     score: Score | None,
 ) -> Evaluated:
-    convention = evaluation_convention(predictor, pairs, data)
-    if score is not None:
-        found = score(path, pairs, convention, on_event, should_stop)
-    else:
+    if score is None:
+        predictor = Predictor(path, settings)
+        convention = evaluation_convention(predictor.card, pairs, data)
         found = evaluate(predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop)
+    else:  # this computer may lack the device that the workers have
+        convention = evaluation_convention(load_card(path), pairs, data)
+        found = score(path, pairs, convention, on_event, should_stop)
     return Evaluated(label, path, titled(found, pairs, data), pairs, convention)
 
 

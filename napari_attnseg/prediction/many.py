@@ -30,23 +30,25 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Done(Generic[Item, Result]):
-    """What became of one of many images: a result, or what is wrong with it."""
+    """What became of one of many images."""
 
     item: Item
+    """What the image is known by."""
     result: Result | None
+    """None where there is an error."""
     error: DataError | MemoryError | None = None
+    """What is wrong with it."""
 
 
 def is_small(predictor: Predictor, info: ImageInfo, free: Callable[[], int] = free_memory) -> bool:
-    """Whether there is room for several batches of such images, so that they can be read before their turn.
+    """Whether there is room for several batches of such images, and so this one can be read before its turn.
 
     Raises
     ------
     SettingsError
         See `memory.free_memory`.
     """
-    at_once = max(predictor.planes_at_once((info.height, info.width)) // info.n_planes, 1)
-    images = (_AHEAD + 1 + _BEHIND) * at_once
+    images = (_AHEAD + 1 + _BEHIND) * predictor.tiling.batch_size  # the most there are in memory, whatever their sizes
     needed = memory_needed(info, predictor.data, *channels_of(predictor.card, predictor.settings))
     return images * needed <= min(_MOST_BYTES, free() // 2)
 
@@ -57,7 +59,7 @@ def predict_many(
     read: Callable[[Item], Read | None],
     finish: Callable[[Item, Read, Prediction, float], Result],
     alone: Callable[[Item], Result],
-    on_progress: Callable[[Item, float], None] = lambda item, done: None,
+    on_progress: Callable[[Item, int, float], None] = lambda item, number, share: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Done[Item, Result]]:
     """Predict images and yield what became of each, those of one size before others that stand between them.
@@ -73,9 +75,10 @@ def predict_many(
         Called in another thread with the prediction, before small objects are dropped from it, and with the seconds
         that the network took for it.
     alone
-        Called in this thread, while nothing else is going on but one image being read.
+        Called in this thread, for what `read` does not take, and for images of a batch that failed together.
     on_progress
-        Called with the image that is computed, and how many are done with their parts, such as 2.5.
+        Called in this thread with the image that is computed, its number in the order of computing, from 0, and the
+        share of it that is done, 0 to 1.
     should_stop
         Asked between tiles.
 
@@ -88,13 +91,13 @@ def predict_many(
     """
     with _Ahead(items, read) as ahead, _Behind[Item, Result]() as behind:
         done = 0
-        while group := ahead.take(predictor):
+        while group := ahead.take(predictor, should_stop):
             names = [one.item for one in group]
             try:
                 if should_stop():
                     raise Stopped
                 seen = [one.reading.result() for one in group]
-                on_progress(names[0], done)
+                on_progress(names[0], done, 0.0)
                 if seen[0] is None:
                     yield from behind.finished()
                     yield Done(names[0], alone(names[0]))
@@ -109,19 +112,31 @@ def predict_many(
                     yield from behind.finished(leave=_BEHIND * len(group))
             except (DataError, MemoryError) as error:
                 yield from behind.finished()
-                for name in names:
-                    yield Done(name, None, error)
-            except Stopped:
+                if len(names) == 1:
+                    yield Done(names[0], None, error)
+                for name in names if len(names) > 1 else ():
+                    yield _done_alone(name, alone)
+            except Exception:
                 yield from behind.finished()
                 raise
             done += len(group)
         yield from behind.finished()
 
 
-def _tell_share(on_progress: Callable[[Item, float], None], items: Sequence[Item], before: int, share: float) -> None:
+def _done_alone(item: Item, alone: Callable[[Item], Result]) -> Done[Item, Result]:
+    try:
+        return Done(item, alone(item))
+    except (DataError, MemoryError) as error:
+        return Done(item, None, error)
+
+
+def _tell_share(
+    on_progress: Callable[[Item, int, float], None], items: Sequence[Item], before: int, share: float
+) -> None:
     """Tell of the progress of images that are computed together as if it were one after the other."""
     done = share * len(items)
-    on_progress(items[min(int(done), len(items) - 1)], before + done)
+    nth = min(int(done), len(items) - 1)
+    on_progress(items[nth], before + nth, done - nth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +148,7 @@ class _Coming(Generic[Item, Read]):
 
     @property
     def seen(self) -> Read | None:
-        """What the network sees, if that is known after waiting for it."""
+        """What the network sees, which is waited for; None if it cannot be read, or has to be done alone."""
         return None if self.reading.exception() else self.reading.result()
 
 
@@ -151,7 +166,7 @@ class _Ahead(Generic[Item, Read]):
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=True)
 
-    def take(self, predictor: Predictor) -> list[_Coming[Item, Read]]:
+    def take(self, predictor: Predictor, should_stop: Callable[[], bool]) -> list[_Coming[Item, Read]]:
         """Return the next image with those that go through the network with it; [] where there is none left."""
         self._fill(1)
         group, ahead = self._coming[:1], 1
@@ -160,7 +175,7 @@ class _Ahead(Generic[Item, Read]):
             if len(first.pixels) < at_once:
                 ahead = _AHEAD * at_once // len(first.pixels)
                 self._fill(ahead)
-                group += _alike(first, self._coming[1:], at_once - len(first.pixels))
+                group += _alike(first, self._coming[1:], at_once - len(first.pixels), should_stop)
         self._coming = [one for one in self._coming if one not in group]
         self._fill(ahead)
         return group
@@ -174,15 +189,18 @@ class _Ahead(Generic[Item, Read]):
             self._coming.append(_Coming(item, self._thread.submit(self._read, item)))
 
 
-def _alike(first: Seen, others: Sequence[_Coming[Item, Read]], planes: int) -> list[_Coming[Item, Read]]:
-    """Return those of the size of a first one, of so many planes together."""
-    found = []
+def _alike(
+    first: Seen, others: Sequence[_Coming[Item, Read]], planes: int, should_stop: Callable[[], bool]
+) -> list[_Coming[Item, Read]]:
+    """Return those of the size of a first one, of at most so many planes together."""
+    found: list[_Coming[Item, Read]] = []
     for one in others:
+        if planes <= 0 or should_stop():
+            break
         if (seen := one.seen) is not None and seen.pixels.shape[1:] == first.pixels.shape[1:]:
             planes -= len(seen.pixels)
-            if planes < 0:
-                break
-            found.append(one)
+            if planes >= 0:
+                found.append(one)
     return found
 
 
@@ -196,8 +214,8 @@ class _Behind(Generic[Item, Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=kind is KeyboardInterrupt)  # who asks twice to stop does not wait for all
 
     def submit(self, item: Item, finish: Callable[[], Result]) -> None:
         """Have an image finished when those before it are."""

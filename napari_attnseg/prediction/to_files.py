@@ -73,7 +73,7 @@ def predict_to_files(
 def predict_many_to_files(
     predictor: Predictor,
     folders: Mapping[Path, Path],
-    on_progress: Callable[[Path, float, LargeProgress | None], None] = lambda path, done, large: None,
+    on_progress: Callable[[Path, int, float, LargeProgress | None], None] = lambda path, number, share, large: None,
     should_stop: Callable[[], bool] = lambda: False,
     free: Callable[[], int] = free_memory,
     on_notice: Callable[[str], None] = _log.warning,
@@ -88,8 +88,8 @@ def predict_many_to_files(
     folders
         Where the prediction of each image goes.
     on_progress
-        Called with the image that is computed, how many are done with their parts, such as 2.5, and, where it is
-        predicted tile by tile, with how far that is.
+        Called with the image that is computed, its number in the order of computing, from 0, the share of it that is
+        done, 0 to 1, and, where it is predicted tile by tile, with how far that is.
 
     Raises
     ------
@@ -114,16 +114,16 @@ def predict_many_to_files(
 
     def alone(path: Path) -> tuple[list[Path], list[str]]:
         def tell(share: float, large: LargeProgress | None) -> None:
-            on_progress(path, before + share, large)
+            on_progress(path, before, share, large)
 
         return predict_to_files(predictor, path, folders[path], tell, should_stop, free, on_notice, digest), []
 
-    def tell_done(path: Path, done: float) -> None:
-        on_progress(path, done, None)
+    def tell_share(path: Path, number: int, share: float) -> None:
+        on_progress(path, number, share, None)
 
-    for done in predict_many(predictor, folders, read, write, alone, tell_done, should_stop):
+    for done in predict_many(predictor, folders, read, write, alone, tell_share, should_stop):
         before += 1
-        written, notices = done.result or ([], [])
+        written, notices = done.result or (None, [])
         for text in notices:
             on_notice(text)
         yield Done(done.item, written, done.error)

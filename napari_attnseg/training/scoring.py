@@ -20,6 +20,8 @@ from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import DataError
+from napari_attnseg.models.model_card import ModelCard
+from napari_attnseg.prediction.from_card import convention_of
 from napari_attnseg.prediction.many import is_small, predict_many
 from napari_attnseg.prediction.predictor import Prediction, Predictor, Seen
 from napari_attnseg.training.evaluation import ImageScore, score_image
@@ -29,7 +31,7 @@ def score_pairs(
     predictor: Predictor,
     pairs: Sequence[Pair],
     convention: MaskConvention,
-    on_progress: Callable[[Pair, float], None],
+    on_progress: Callable[[Pair, int, float], None],
     should_stop: Callable[[], bool],
 ) -> tuple[ImageScore, ...]:
     """Predict annotated images and compare with their masks; see `engine.evaluate`.
@@ -117,7 +119,7 @@ def _too_large(pair: Pair) -> DataError:
     )
 
 
-def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair], source: Path | None = None) -> MaskConvention:
+def evaluation_convention(card: ModelCard, pairs: Sequence[Pair], source: Path | None = None) -> MaskConvention:
     """Decide what the masks' values mean, and hold it against the model's classes.
 
     Several classes that a `classes.json` names are matched with the model's by their names, so that each is compared
@@ -126,8 +128,8 @@ def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair], source: P
 
     Parameters
     ----------
-    predictor
-        The model.
+    card
+        Of the model.
     pairs
         Annotated images.
     source
@@ -138,14 +140,14 @@ def evaluation_convention(predictor: Predictor, pairs: Sequence[Pair], source: P
     DataError
         The masks have other classes than the model.
     """
-    own = predictor.convention
+    own = convention_of(card)
     survey = survey_masks(pair.mask for pair in pairs if pair.mask)
     classes = find_classes(source or _common_folder(pairs))
     values = {value for found in survey.values() for value in found.non_zero}
     says_nothing = classes is None or len(classes) <= 2
     if own.kind == "classes" and says_nothing and values <= set(own.values):
         return own
-    found = decide_convention(survey, classes, predictor.data.mask_values)
+    found = decide_convention(survey, classes, card.data.mask_values)
     is_named = own.n_classes > 2 and found.n_classes > 2 and not _has_no_names(own) and not _has_no_names(found)
     if not is_named:
         if found.n_classes != own.n_classes:

@@ -59,7 +59,7 @@ def validate(
     """Predict whole images as `predict` does and score them.
 
     `loss_of` is what the network learns by; `should_stop` is asked between batches of tiles, and `on_image` is called
-    with the number of images that are done. The planes are shared out over the processes of `group`.
+    with as many images as the planes that are done amount to. The planes are shared out over the processes of `group`.
 
     Raises
     ------

@@ -136,7 +136,11 @@ def test_what_is_computed_is_written_before_it_stops(used: Predictor, tmp_path: 
     used.tiling.batch_size = 1
     folders = images(tmp_path, *[(40, 40)] * 5)
     told: list[float] = []
-    found = predict_many_to_files(used, folders, lambda path, done, large: told.append(done), lambda: told[-1:] >= [2])
+
+    def tell(path: Path, number: int, share: float, large: object) -> None:
+        told.append(number + share)
+
+    found = predict_many_to_files(used, folders, tell, lambda: told[-1:] >= [2])
     assert names([next(found), next(found)]) == ["0.tif", "1.tif"]
     with pytest.raises(Stopped):
         next(found)
@@ -154,21 +158,33 @@ def test_a_disk_that_is_full_ends_it(used: Predictor, tmp_path: Path, monkeypatc
         list(predict_many_to_files(used, folders))
 
 
-@pytest.mark.parametrize("free", [PLENTY, 4 << 20])
+@pytest.mark.parametrize(("free", "way"), [(PLENTY, "ahead"), (16 << 20, "alone"), (4 << 20, "tile by tile")])
 def test_an_image_is_read_before_its_turn_only_where_there_is_room_for_several(
-    used: Predictor, tmp_path: Path, free: int
+    used: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, way: str
 ) -> None:
+    threads: dict[str, set[str]] = {}
+    read_whole = to_files._read_whole
+
+    def noted(one: Predictor, path: Path, digest: str) -> Any:
+        threads.setdefault(path.name, set()).add(threading.current_thread().name)
+        return read_whole(one, path, digest)
+
+    monkeypatch.setattr(to_files, "_read_whole", noted)
     folders = images(tmp_path, (300, 400), (40, 40), (300, 400))
     info = read_info(tmp_path / "0.tif")
     assert is_small(used, info, lambda: free) == (free == PLENTY)
     told: list[tuple[str, float]] = []
 
-    def tell(path: Path, done: float, large: object) -> None:
-        told.append((path.name, done))
+    def tell(path: Path, number: int, share: float, large: object) -> None:
+        assert path.name == f"{number}.tif" or free == PLENTY
+        told.append((path.name, number + share))
 
     found = list(predict_many_to_files(used, folders, tell, free=lambda: free))
     assert [one.error for one in found] == [None] * 3
     assert told[-1][1] == 3
+    alone = {name for name, found in threads.items() if found == {threading.current_thread().name}}
+    assert alone == ({"0.tif", "2.tif"} if way == "alone" else set())
+    assert set(threads) == ({"1.tif"} if way == "tile by tile" else {"0.tif", "1.tif", "2.tif"})
     assert [done for _, done in told] == sorted(done for _, done in told)
     assert {path.name for path in (tmp_path / "out").glob("*_PRED.tif")} == {"0_PRED.tif", "1_PRED.tif", "2_PRED.tif"}
 
@@ -193,7 +209,7 @@ def _pairs(folder: Path, *shapes: tuple[int, int]) -> list[Pair]:
 def test_scores_of_many_are_in_the_order_asked_for(used: Predictor, tmp_path: Path) -> None:
     pairs = _pairs(tmp_path, (40, 40), (40, 56), (40, 40), (56, 40))
     told: list[str] = []
-    found = score_pairs(used, pairs, BINARY, lambda pair, done: told.append(pair.name), lambda: False)
+    found = score_pairs(used, pairs, BINARY, lambda pair, number, share: told.append(pair.name), lambda: False)
     assert [one.name for one in found] == ["0", "1", "2", "3"]
     assert told[0] == "0"
     assert set(told) == {"0", "1", "2", "3"}
@@ -222,4 +238,4 @@ def test_an_image_that_cannot_be_scored_is_named(
     pairs = _pairs(tmp_path, (40, 40), (40, 56))
     break_one(used, pairs[1])
     with pytest.raises(DataError, match=says):
-        score_pairs(used, pairs, BINARY, lambda pair, done: None, lambda: False)
+        score_pairs(used, pairs, BINARY, lambda pair, number, share: None, lambda: False)
