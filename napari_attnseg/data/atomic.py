@@ -12,14 +12,21 @@ from typing import Any
 
 from napari_attnseg.errors import SaveError
 
+_TEMPORARY = ".attnseg-"
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, workplace: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; put what was written there in the place of `path` at the end.
 
     The temporary file has the suffix of `path` and a name that starts with a dot, so that nothing lists it. It is
     flushed to the disk before it replaces `path`, and removed when anything goes wrong, Ctrl-C included. A symbolic
     link stays a link: the file that it points to is replaced. The permissions of an existing file are kept.
+
+    Parameters
+    ----------
+    workplace
+        A folder beside `path` for the temporary file, so that what a process that was killed has left is found there.
 
     Raises
     ------
@@ -29,7 +36,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    temporary = target.parent / f".attnseg-{secrets.token_hex(6)}{target.suffix}"
+    is_link = target != path
+    temporary = (workplace if workplace and not is_link else target.parent) / _temporary_name(target)
     try:
         _refuse_protected(target)
         yield temporary
@@ -43,6 +51,13 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     _flush_folder(target.parent)
+
+
+def remove_temporary(workplace: Path) -> None:
+    """Remove what `replacing` has left in a workplace because its process was killed."""
+    for path in workplace.glob(f"{_TEMPORARY}*"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -59,6 +74,10 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, obj: Any) -> None:
     """Write `obj` as indented JSON at once; a path is written as its text; see `replacing`."""
     write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _temporary_name(path: Path) -> str:
+    return f"{_TEMPORARY}{secrets.token_hex(6)}{path.suffix}"
 
 
 def _plain(value: Any) -> Any:

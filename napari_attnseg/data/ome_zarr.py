@@ -22,7 +22,10 @@ CHUNK = 512
 NOTE = "napari_attnseg"
 """Name of the attribute of an image that says what it was made of."""
 _COARSEST = 1024
-UNITS = {MICROMETRE: "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter", "inch": "inch"}
+UNITS = {
+    "pm": "picometer", "Å": "angstrom", "nm": "nanometer", MICROMETRE: "micrometer", "mm": "millimeter",
+    "cm": "centimeter", "m": "meter", "in": "inch", "inch": "inch",
+}  # fmt: skip
 _TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 
 Array = np.ndarray[Any, Any]
@@ -71,10 +74,13 @@ class Layout:
 
     @property
     def level_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of all levels, finest first: halved until 1024 pixels are left; one level if the image is small."""
+        """Shapes of all levels, finest first: halved until 1024 pixels are left; one level if the image is small.
+
+        A side is never halved to a single pixel, which tifffile would take for samples of a pixel.
+        """
         shapes = [self.shape]
         if max(self.shape[-2:]) > LARGEST_WITHOUT_OVERVIEW:
-            while max(shapes[-1][-2:]) > _COARSEST:
+            while max(shapes[-1][-2:]) > _COARSEST and min(shapes[-1][-2:]) > 2:
                 shapes.append((*self.shape[:-2], *(-(-side // 2) for side in shapes[-1][-2:])))
         return shapes
 
@@ -162,13 +168,13 @@ def fill_rows(levels: list[Any], layout: Layout, plane: int, rows: slice, *, mea
                 _fill_block(finer, coarser, layout.place(plane, channel), block, mean=mean)
 
 
-def whole_rows(rows: slice, height: int) -> slice:
-    """Return rows that fill whole chunks of the first coarser level, as far as some rows of the finest one end them.
+def from_whole_chunks(rows: slice, height: int, *, to_the_end: bool) -> slice:
+    """Return rows from where a chunk of the first coarser level begins, up to where one ends or where `rows` end.
 
-    A part of a chunk would have it read, decoded, and compressed again.
+    A part of a chunk has it read, decoded, and compressed again.
     """
     step = 2 * CHUNK
-    stop = rows.stop if rows.stop == height else rows.stop - rows.stop % step
+    stop = rows.stop if to_the_end or rows.stop == height else rows.stop - rows.stop % step
     return slice(min(rows.start - rows.start % step, stop), stop)
 
 
@@ -206,7 +212,7 @@ def _metadata(layout: Layout) -> dict[str, Any]:
         described = {"name": axis.lower(), "type": _TYPES[axis]}
         if axis == "T" and spacing.frame_interval:
             described["unit"] = "second"
-        elif _TYPES[axis] == "space" and spacing.pixel_size and spacing.unit in UNITS:
+        elif axis in ("YXZ" if spacing.z_spacing else "YX") and spacing.pixel_size and spacing.unit in UNITS:
             described["unit"] = UNITS[spacing.unit]
         axes.append(described)
     datasets = []

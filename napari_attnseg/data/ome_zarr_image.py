@@ -63,8 +63,7 @@ def _opened(path: Path) -> tuple[ImageInfo, Any]:
         image = read_metadata(path)
         axes = "".join(axis["name"].upper() for axis in image["axes"])
         sizes = dict(zip(axes, image["datasets"][0]["coordinateTransformations"][0]["scale"], strict=True))
-        unit = next((axis.get("unit", "") for axis in image["axes"] if axis["name"] == "x"), "")
-        frames = next((axis.get("unit", "") for axis in image["axes"] if axis["name"] == "t"), "")
+        units = {axis["name"].upper(): axis.get("unit", "") for axis in image["axes"]}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise _damaged(path, error) from error
     if axes != "".join(axis for axis in "TCZYX" if axis in axes) or not axes.endswith("YX"):
@@ -72,10 +71,10 @@ def _opened(path: Path) -> tuple[ImageInfo, Any]:
     lengths = dict(zip(axes, map(int, level.shape), strict=True))
     ours = {name: short for short, name in UNITS.items()}
     spacing = Spacing(
-        pixel_size=(sizes["Y"], sizes["X"]) if unit else None,
-        z_spacing=sizes.get("Z") if unit else None,
-        unit=ours.get(unit, unit),
-        frame_interval=sizes.get("T") if frames else None,
+        pixel_size=(sizes["Y"], sizes["X"]) if units["X"] else None,
+        z_spacing=sizes["Z"] if units.get("Z") else None,
+        unit=ours.get(units["X"], units["X"]),
+        frame_interval=sizes["T"] if units.get("T") else None,
     )
     return _info(path, axes, lengths, str(level.dtype), spacing), level
 

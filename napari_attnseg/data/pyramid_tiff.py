@@ -15,6 +15,7 @@ from napari_attnseg.data.tiff_note import replacing_with_note
 from napari_attnseg.data.write import SOFTWARE, description_options, write_image
 
 TILE = 512
+_MOST_THREADS = 8
 _BUFFER = 32 << 20  # bytes of tiles that wait to be compressed; tifffile's own are half a gigabyte
 
 Array = np.ndarray[Any, Any]
@@ -26,6 +27,7 @@ def write_pyramid(
     layout: Layout,
     on_share: Callable[[float], None] = lambda share: None,
     note: str = "",
+    workplace: Path | None = None,
 ) -> None:
     """Write an image with its coarser levels, tile by tile, replacing `path` at once.
 
@@ -37,6 +39,8 @@ def write_pyramid(
         Called with the share that is written; where it raises, `path` is unchanged.
     note
         For programs, in ASCII; see `tiff_note`.
+    workplace
+        For the temporary file, see `atomic.replacing`.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def write_pyramid(
     described = description_options(path, axes, info, layout.channel_names or ())
     is_ome = described.pop("ome")
     with (
-        replacing_with_note(path, note) as (temporary, tags),
+        replacing_with_note(path, note, workplace) as (temporary, tags),
         tifffile.TiffWriter(temporary, bigtiff=True, ome=is_ome) as writer,
     ):
         for number, level in enumerate(levels):
@@ -84,9 +88,15 @@ def _options(layout: Layout) -> dict[str, Any]:
         "predictor": is_real,  # real numbers hardly shrink without
         "dtype": layout.dtype,
         "software": SOFTWARE,
-        "maxworkers": os.cpu_count(),
+        "maxworkers": _threads(),
         "buffersize": _BUFFER,
     }
+
+
+def _threads() -> int:
+    """Return how many compress: as many as this process may compute on, of a machine that others share too."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(allowed or 1, _MOST_THREADS)
 
 
 def _tiles(level: Any, layout: Layout) -> Iterator[Array]:

@@ -24,13 +24,15 @@ Tags = list[tuple[Any, ...]]
 
 
 @contextmanager
-def replacing_with_note(path: Path, note: str) -> Iterator[tuple[Path, Tags]]:
+def replacing_with_note(path: Path, note: str, workplace: Path | None = None) -> Iterator[tuple[Path, Tags]]:
     """Yield what `atomic.replacing` yields, and what tifffile takes as `extratags` to write a note.
 
     Parameters
     ----------
     note
         ASCII; '' for none.
+    workplace
+        See `atomic.replacing`.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def replacing_with_note(path: Path, note: str) -> Iterator[tuple[Path, Tags]]:
         See `atomic.replacing`.
     """
     moment = time.time_ns() // _COARSEST * _COARSEST  # which is kept as it is wherever the file goes
-    with replacing(path) as temporary:
+    with replacing(path, workplace) as temporary:
         yield temporary, [(NOTE_TAG, "s", 0, f"{moment} {note}", True)] if note else []
         if note:
             with suppress(OSError):  # where a file's time cannot be set, the note does not count

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_attnseg.data.atomic import remove_temporary
 from napari_attnseg.data.masks import values_of_new_mask
 from napari_attnseg.data.ome_zarr import Layout, fill_levels
 from napari_attnseg.data.pairs import PREDICTION
@@ -99,6 +100,7 @@ def finish(
             for share in fill_levels(store.levels(PREDICTION), layout, mean=False):
                 tell_file(0, share)
     tell("files", 0.0 if as_tiff else 1.0)
+    remove_temporary(store.folder)
     for kind in store.kinds:
         store.note_gaps(kind)
     if as_tiff:
@@ -118,7 +120,7 @@ def _write_tiff(store: WorkingStore, kind: str, target: Path, on_share: Callable
         write_gaps(target, store.progress.damages)
     note = store.note_of(kind)
     text = json.dumps(note) if note is not None else ""
-    write_pyramid(target, store.levels(kind), store.layouts[kind], on_share, text)
+    write_pyramid(target, store.levels(kind), store.layouts[kind], on_share, text, workplace=store.folder)
 
 
 def _tidy(predictor: Predictor, store: WorkingStore, layout: Layout, on_share: Callable[[float], None]) -> bool:

@@ -68,13 +68,6 @@ class TileRows:
         Tiles go through the network in batches that may hold the end of a row and the begin of the next one, also of
         the next plane: planes that are smaller than a tile would go through it one by one.
         """
-        try:
-            self._predict(first_plane, first_new)
-        except Stopped:
-            self._store.catch_up()
-            raise
-
-    def _predict(self, first_plane: int, first_new: int) -> None:
         size = self._predictor.tiling.batch_size
         every = self._runs(first_plane, first_new, size)
         waiting: deque[Future[int]] = deque()

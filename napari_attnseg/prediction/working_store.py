@@ -2,8 +2,8 @@
 
 The folder holds a multiscale OME-Zarr image for each thing that is written, so that it can be looked at while it grows,
 and `progress.json`, which says what it belongs to and how many rows of tiles are finished. Chunks are replaced at once,
-and a row counts only when all of it is written, in all levels; so a process may be killed at any time and the next one
-goes on.
+and a row counts only when all of it is written in the finest level; so a process may be killed at any time and the next
+one goes on. Coarser levels of real numbers may lack the last rows until those after them are written.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.data.atomic import write_json
-from napari_attnseg.data.ome_zarr import NOTE, Layout, fill_rows, make_levels, open_levels, whole_rows
+from napari_attnseg.data.ome_zarr import NOTE, Layout, fill_rows, from_whole_chunks, make_levels, open_levels
 from napari_attnseg.data.pairs import ATTENTION, PREDICTION, PROBABILITY, stem_of
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.errors import SaveError
@@ -30,6 +31,7 @@ KINDS = (PREDICTION, PROBABILITY, ATTENTION)
 """What can be written of an image, by the suffixes of the names."""
 PROGRESS = "progress.json"
 _FORMAT = 3
+_SECONDS_BETWEEN_FILLS = 5.0
 
 Array = np.ndarray[Any, Any]
 
@@ -79,6 +81,7 @@ class WorkingStore:
         self.layouts = dict(layouts)
         self.kinds = [kind for kind in layouts if (folder / kind).is_dir()]
         self._levels = {kind: open_levels(folder / kind, writable=True) for kind in self.kinds}
+        self._filled_at = time.monotonic()
 
     @classmethod
     def begun(
@@ -137,40 +140,26 @@ class WorkingStore:
         with keeping(self.folder):
             self._levels[kind][0][(*self.layouts[kind].place(plane, channel), rows, columns)] = values
 
-    def finish_rows(self, plane: int, rows: slice, *, waits: bool = True) -> None:
+    def finish_rows(self, plane: int, rows: slice) -> None:
         """Fill the coarser levels of everything where some rows of a plane are final now.
 
-        Parameters
-        ----------
-        waits
-            Whether those of real numbers, which take long, are filled only up to where their chunks are whole: what is
-            left is filled with the rows after them.
+        Those of real numbers, which take long, are filled up to where their chunks are whole, and to the last row only
+        now and then: what is left is filled with the rows after them.
 
         Raises
         ------
         SaveError
             The disk is full.
         """
+        is_due = time.monotonic() - self._filled_at >= _SECONDS_BETWEEN_FILLS
         with keeping(self.folder):
             for kind, layout in self.layouts.items():
                 mean = kind != PREDICTION
-                ready = whole_rows(rows, layout.info.height) if mean and waits else rows
+                ready = from_whole_chunks(rows, layout.info.height, to_the_end=is_due) if mean else rows
                 if ready.start < ready.stop:
                     fill_rows(self._levels[kind], layout, plane, ready, mean=mean)
-
-    def catch_up(self) -> None:
-        """Fill what `finish_rows` has left for later.
-
-        Raises
-        ------
-        SaveError
-            The disk is full.
-        """
-        progress, height = self.progress, self.layouts[PREDICTION].info.height
-        if progress.rows_done and progress.lines_done < height:
-            plane = progress.rows_done * self.layouts[PREDICTION].info.n_planes // progress.rows
-            left = whole_rows(slice(progress.lines_done, progress.lines_done), height).stop
-            self.finish_rows(plane, slice(left, progress.lines_done), waits=False)
+        if is_due:
+            self._filled_at = time.monotonic()
 
     def levels(self, kind: str) -> list[Any]:
         """Return the levels of what is written, finest first."""

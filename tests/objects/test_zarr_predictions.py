@@ -133,3 +133,15 @@ def test_an_image_with_axes_that_we_do_not_write_is_one_sentence(tmp_path: Path)
     group.attrs["ome"] = ome
     with pytest.raises(DataError, match="axes XY"):
         read_info(target)
+
+
+@pytest.mark.parametrize(("unit", "name"), [("µm", "micrometer"), ("Å", "angstrom"), ("inch", "inch")])
+def test_a_distance_of_planes_that_nobody_knows_is_not_made_up(tmp_path: Path, unit: str, name: str) -> None:
+    image = tmp_path / "s.ome.tif"
+    sizes = {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.2, "PhysicalSizeXUnit": unit, "PhysicalSizeYUnit": unit}
+    tifffile.imwrite(image, np.zeros((3, 20, 20), np.uint8), metadata={"axes": "ZYX", **sizes})
+    target = written(image, "_PRED", np.zeros((3, 20, 20), np.uint8))
+    axes = zarr.open_group(target, mode="r").attrs["ome"]["multiscales"][0]["axes"]  # type: ignore[index, call-overload]
+    assert [axis.get("unit") for axis in axes] == [None, name, name]
+    spacing = read_info(target).spacing
+    assert (spacing.pixel_size, spacing.z_spacing, spacing.unit) == ((0.2, 0.1), None, unit)

@@ -27,7 +27,7 @@ from napari_attnseg.errors import DataError, GapsError, SaveError, SettingsError
 from napari_attnseg.events import Event, Progress
 from napari_attnseg.models.device import Compute
 from napari_attnseg.models.unet import UNet
-from napari_attnseg.prediction import tile_rows, tiling
+from napari_attnseg.prediction import tile_rows, tiling, working_store
 from napari_attnseg.prediction.disk import free_disk, require_disk
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.from_card import layouts_of
@@ -123,6 +123,47 @@ def test_shapes_at_the_limits(tmp_path: Path, shape: tuple[int, int]) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(*shape), rowsperstrip=1, compression="zlib")
     path = model(tmp_path / "m.safetensors")
     require_same(both_ways(path, tmp_path / "a.tif", tmp_path / "out", tile_size=256, overlap=32))
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((5000, 6), "YX"), ((3, 5000, 5), "ZYX")])
+def test_a_pyramid_of_a_narrow_image_keeps_its_channels_and_planes(
+    tmp_path: Path, shape: tuple[int, ...], axes: str
+) -> None:
+    """A width of 1 would be taken for samples of a pixel."""
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(*shape), metadata={"axes": axes}, imagej=axes != "YX")
+    used = predictor(model(tmp_path / "m.safetensors"), tile_by_tile="always", attention=True, tile_size=512)
+    _, attention = predict_to_files(used, image, tmp_path)
+    lazy = open_lazily(attention)
+    expected = used.predict_file(image).attention
+    assert expected is not None
+    gates, (height, width) = expected.shape[1], shape[-2:]
+    for level in lazy.levels:
+        assert level.shape == (*shape[:-2], gates, height, width)
+        height, width = -(-height // 2), -(-width // 2)
+    assert min(lazy.levels[-1].shape[-2:]) > 1
+    assert np.allclose(np.asarray(lazy.levels[0]).reshape(expected.shape), expected, atol=0.02)
+    lazy.close()
+
+
+def test_files_are_written_where_the_next_call_finds_what_a_kill_has_left(tmp_path: Path) -> None:
+    """A hidden file of gigabytes would lie beside the predictions for ever."""
+    image = tmp_path / "a.tif"
+    tifffile.imwrite(image, noise(300, 40))
+    used = predictor(unet(tmp_path / "m.safetensors"), tile_by_tile="always", probability=True, **SMALL)
+    store = stopped_after(2, used, image, tmp_path).partial
+    left = store / ".attnseg-0123456789ab.tif"
+    left.write_bytes(b"of a process that was killed")
+    seen: set[Path] = set()
+
+    def look(progress: LargeProgress) -> None:
+        if progress.stage == "files":
+            seen.update(tmp_path.rglob(".attnseg-*"))
+
+    written = predict_streamed(used, image, tmp_path, look)
+    assert {path.parent for path in seen} == {store}
+    assert len(seen - {left}) == 2
+    assert sorted(tmp_path.iterdir()) == sorted([image, tmp_path / "m.safetensors", *written])
 
 
 def test_an_image_without_pixels_is_one_sentence(tmp_path: Path) -> None:
@@ -583,8 +624,13 @@ def test_the_memory_that_may_be_taken_can_be_said(tmp_path: Path, monkeypatch: p
         is_predicted_tile_by_tile(used, image, tmp_path)
 
 
-def test_coarser_levels_grow_with_the_finest(tmp_path: Path) -> None:
-    """What is finished looks the same from far, in a stack too, and nothing is left to be done at the end."""
+@pytest.mark.parametrize("seconds", [0, 1000])
+def test_coarser_levels_grow_with_the_finest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """What is finished looks the same from far, in a stack too, and nothing is left to be done at the end.
+
+    Real numbers, which take long, are filled now and then: up to the last whole chunk where that is not due.
+    """
+    monkeypatch.setattr(working_store, "_SECONDS_BETWEEN_FILLS", seconds)
     image = tmp_path / "s.tif"
     tifffile.imwrite(image, noise(2, 5001, 33), imagej=True, metadata={"axes": "ZYX"})
     values = {"format": "ome-zarr", "tile_size": 1024, "overlap": 64, "batch_size": 1}
@@ -602,8 +648,10 @@ def test_coarser_levels_grow_with_the_finest(tmp_path: Path) -> None:
     fine, coarse = (np.asarray(level)[0, 0] for level in probability[:2])
     expected = (fine[0:5000:2, :32:2] + fine[1:5000:2, :32:2] + fine[0:5000:2, 1:32:2] + fine[1:5000:2, 1:32:2]) / 4
     assert np.allclose(coarse[:2500, :16], expected, atol=1e-6)
-    assert np.asarray(probability[3])[0, 1, : done // 8].all()
-    assert not np.asarray(probability[3])[0, 1, done // 8 + 1 :].any()
+    filled = done if seconds == 0 else done - done % 1024
+    assert done > 1024
+    assert np.asarray(probability[3])[0, 1, : filled // 8].all()
+    assert not np.asarray(probability[3])[0, 1, filled // 8 + 1 :].any()
     predict_streamed(used, image, tmp_path)
     grown = [np.asarray(level) for level in open_levels(tmp_path / "s_PROB.ome.zarr")]
     layout = layouts_of(used.card, used.settings, read_info(image))["_PROB"]
