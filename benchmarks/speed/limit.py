@@ -17,8 +17,8 @@ from napari_attnseg.models.heap import keep_heap
 from napari_attnseg.prediction.finishing import LargeProgress
 from napari_attnseg.prediction.grid import axes_of
 from napari_attnseg.prediction.predictor import Predictor
-from napari_attnseg.prediction.streaming import predict_streamed
 from napari_attnseg.prediction.tiling import forward
+from napari_attnseg.prediction.to_files import predict_to_files
 from napari_attnseg.settings import PredictionSettings, make
 
 _HEIGHT, _WIDTH = 4608, 2048  # large enough for a pyramid
@@ -41,34 +41,40 @@ def measure(asked: Asked) -> None:
         image = Path(name) / "image.tif"
         write_mosaic(image, _HEIGHT, segments(asked.train), _WIDTH)
         for what, parts in _PARTS.items():
-            for form in ("tiff", "ome-zarr"):
-                settings = {"tile_size": _TILE, "batch_size": _BATCH, "overlap": _OVERLAP, "format": form, **parts}
-                predictor = Predictor(asked.model, make(PredictionSettings, settings))
+            for way, form in (("never", "tiff"), ("always", "tiff"), ("always", "ome-zarr")):
+                tiles = {"tile_size": _TILE, "batch_size": _BATCH, "overlap": _OVERLAP}
+                settings = make(PredictionSettings, {**tiles, "tile_by_tile": way, "format": form, **parts})
+                predictor = Predictor(asked.model, settings)
                 shares = [_shares(predictor, image, Path(name)) for _ in range(asked.rounds)]
                 rows, whole = (median(each) for each in zip(*shares, strict=True))
                 verdict = f"{_TO_REACH}{'' if whole >= _TO_REACH else ': **missed**'}"
-                row(f"{_HEIGHT} x {_WIDTH} RGB", what, form, f"{rows:.3f}", f"{whole:.3f}", verdict)
+                written = f"{form}, {'in memory' if way == 'never' else 'tile by tile'}"
+                shown = "" if way == "never" else f"{rows:.3f}"
+                row(f"{_HEIGHT} x {_WIDTH} RGB", what, written, shown, f"{whole:.3f}", verdict)
 
 
 def _shares(predictor: Predictor, image: Path, folder: Path) -> tuple[float, float]:
-    """Return the time of bare forward passes as shares of the time for the rows of tiles, and of the whole call."""
+    """Return the time of bare forward passes as shares of the time for the rows of tiles, and of the whole call.
+
+    Of an image in memory the first share is that of the second.
+    """
     down, across = axes_of(_HEIGHT, _WIDTH, _TILE, _OVERLAP, predictor.model.divisor)
     tiles = len(down.starts) * len(across.starts)
     times: list[float] = []
 
-    def on_progress(progress: LargeProgress) -> None:
-        if progress.stage == "rows":
+    def on_progress(share: float, large: LargeProgress | None) -> None:
+        if large and large.stage == "rows":
             times.append(time.perf_counter())
 
     _bare(predictor, _BATCH)  # warms up
     before = _bare(predictor, tiles)
     with tempfile.TemporaryDirectory(dir=folder) as out:
         began = time.perf_counter()
-        predict_streamed(predictor, image, Path(out), on_progress)
+        predict_to_files(predictor, image, Path(out), on_progress)
         whole = time.perf_counter() - began
     after = _bare(predictor, tiles)  # a machine that slows down slows half of them
     bare = (before + after) / 2
-    return bare / (times[-1] - times[0]), bare / whole
+    return bare / (times[-1] - times[0] if times else whole), bare / whole
 
 
 def _bare(predictor: Predictor, tiles: int) -> float:
