@@ -77,7 +77,8 @@ class PredictionSettings(Settings):
         "auto",
         title="Tile by tile",
         description="Read and write an image tile by tile, in little memory, so that a broken-off prediction goes on "
-        "where it was. Auto: where the whole image would take more than half of the memory that is free.",
+        "where it was. Auto: where the whole image would take more than half of the memory that is free. "
+        "OME-Zarr is always written tile by tile.",
     )
     format: Literal["tiff", "ome-zarr"] = Field(
         "tiff",
