@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from napari_attnseg.data.masks import values_of_new_mask
 from napari_attnseg.data.ome_zarr import CHUNK, Layout
@@ -18,7 +20,7 @@ from napari_attnseg.prediction.labels import to_labels
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.row_blend import Part, RowBlend
 from napari_attnseg.prediction.tile_input import TileInput
-from napari_attnseg.prediction.tiling import Stopped, forward
+from napari_attnseg.prediction.tiling import Stopped, forward_on_device
 from napari_attnseg.prediction.working_store import WorkingStore
 
 _WAITING = 2  # batches that may wait to be blended and written
@@ -117,15 +119,19 @@ class TileRows:
         read = [source.read_row(run.plane, down.starts[run.row], down, across, run.columns, ranges) for run in batch]
         return read[0] if len(read) == 1 else np.concatenate(read)
 
-    def _forward(self, cut: FloatArray) -> FloatArray:
-        """Apply the network, to fewer tiles at once where memory runs out."""
+    def _forward(self, cut: FloatArray) -> Tensor:
+        """Apply the network, to fewer tiles at once where memory runs out.
+
+        What it says stays on the device, for the thread behind to wait for: so a GPU has the next batch meanwhile.
+        """
         one = self._predictor
         most = one.tiling.batch_size
         if len(cut) > most:  # cut before it was found that so many are too many
             parts = [cut[first : first + most] for first in range(0, len(cut), most)]
-            return np.concatenate([self._forward(part) for part in parts])
+            return torch.cat([self._forward(part) for part in parts])
         try:
-            return forward(one.model, cut, one.compute, with_attention=self._gates > 0, turned=one.settings.tta)
+            with_attention, turned = self._gates > 0, one.settings.tta
+            return forward_on_device(one.model, cut, one.compute, with_attention=with_attention, turned=turned)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -135,11 +141,12 @@ class TileRows:
             raise TileTooLarge
         return self._forward(cut)
 
-    def _finish(self, batch: list[Run], results: FloatArray) -> int:
+    def _finish(self, batch: list[Run], said: Tensor) -> int:
         """Blend some tiles and write what is final; return how many rows are done if one is finished now, else 0."""
         if self._is_broken:  # what waited behind a failure lacks what that left out, and may not count as done
             return 0
         self._is_broken = True
+        results = said.cpu().numpy()
         rows_done = first = 0
         for run in batch:
             rows_done = self._write(run, results[first : first + len(run.columns)]) or rows_done

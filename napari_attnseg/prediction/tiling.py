@@ -22,8 +22,8 @@ from napari_attnseg.models.unet import UNet
 from napari_attnseg.prediction.grid import FloatArray, axes_of, starts
 
 __all__ = [
-    "FloatArray", "PlaneResult", "Stopped", "Tile", "forward", "gates_of", "planes_at_once", "predict_plane",
-    "predict_planes", "starts", "tiles",
+    "FloatArray", "PlaneResult", "Stopped", "Tile", "forward", "forward_on_device", "gates_of", "planes_at_once",
+    "predict_plane", "predict_planes", "starts", "tiles",
 ]  # fmt: skip
 
 Place = tuple[int, int, int]
@@ -145,11 +145,22 @@ def _batches(items: list[Place], size: int) -> Iterator[tuple[int, list[Place]]]
         yield first + len(batch), batch
 
 
-@torch.inference_mode()
 def forward(
     model: UNet, cut: FloatArray, compute: Compute, *, with_attention: bool = False, turned: bool = False
 ) -> FloatArray:
-    """Apply a network in evaluation mode to some tiles of one size.
+    """Apply a network in evaluation mode to some tiles of one size, and wait for what it says.
+
+    See `forward_on_device`; returns float32 (tile, class then gate, y, x) in [0, 1].
+    """
+    said = forward_on_device(model, cut, compute, with_attention=with_attention, turned=turned)
+    return said.cpu().numpy()
+
+
+@torch.inference_mode()
+def forward_on_device(
+    model: UNet, cut: FloatArray, compute: Compute, *, with_attention: bool = False, turned: bool = False
+) -> Tensor:
+    """Apply a network in evaluation mode to some tiles of one size; a GPU may still compute when this returns.
 
     Parameters
     ----------
@@ -163,15 +174,15 @@ def forward(
 
     Returns
     -------
-    ndarray
-        float32 (tile, class then gate, y, x) in [0, 1].
+    Tensor
+        float32 (tile, class then gate, y, x) in [0, 1], on the device.
     """
     images = torch.from_numpy(cut)
     if compute.device.type == "cuda":
         images = images.pin_memory()  # so that the copy need not be waited for
     images = compute.images(images)
     if not turned:
-        return _probabilities(model, images, compute, with_attention).cpu().numpy()
+        return _probabilities(model, images, compute, with_attention)
     total: Tensor | None = None
     for turns in range(4):
         for mirror in (False, True):
@@ -181,7 +192,7 @@ def forward(
             said = said.flip(-1) if mirror else said
             total = said if total is None else total + said
     assert total is not None
-    return (total / 8).cpu().numpy()
+    return total / 8
 
 
 def _probabilities(model: UNet, images: Tensor, compute: Compute, with_attention: bool) -> Tensor:

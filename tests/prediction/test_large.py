@@ -35,7 +35,7 @@ from napari_attnseg.prediction.origin import Origin
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from napari_attnseg.prediction.streaming import goes_on_on_cpu, predict_streamed
-from napari_attnseg.prediction.tiling import FloatArray, Stopped, forward
+from napari_attnseg.prediction.tiling import FloatArray, Stopped, forward_on_device
 from napari_attnseg.prediction.to_files import is_predicted_tile_by_tile, predict_to_files
 from napari_attnseg.prediction.working_store import (
     WorkingStore,
@@ -336,12 +336,12 @@ def test_planes_smaller_than_a_batch_go_through_the_network_together(
     path = unet(tmp_path / "m.safetensors")
     batches: list[int] = []
 
-    def seen(model: UNet, cut: FloatArray, *others: Any, **options: Any) -> FloatArray:
+    def seen(model: UNet, cut: FloatArray, *others: Any, **options: Any) -> torch.Tensor:
         batches.append(len(cut))
-        return forward(model, cut, *others, **options)
+        return forward_on_device(model, cut, *others, **options)
 
-    monkeypatch.setattr(tile_rows, "forward", seen)
-    monkeypatch.setattr(tiling, "forward", seen)
+    monkeypatch.setattr(tile_rows, "forward_on_device", seen)
+    monkeypatch.setattr(tiling, "forward_on_device", seen)
     for size, expected in ((48, [3, 3, 1]), (80, [3] * 9 + [1])):
         image = tmp_path / f"s{size}.tif"
         tifffile.imwrite(image, noise(7, size, size), imagej=True, metadata={"axes": axes})
