@@ -17,6 +17,7 @@ import torch
 from napari_attnseg.cli import main
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.prediction.predictor import Predictor
+from napari_attnseg.prediction.room import MEMORY_VARIABLE
 from tests.conftest import MakeFolder
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
@@ -139,6 +140,16 @@ def test_memory_too_small_to_score_an_image_is_one_sentence(
     """What is asked for is larger by hand; the error is NumPy's own."""
     monkeypatch.setattr(Predictor, "predict_together", lambda *_, **__: np.empty(2**50))
     refused(run("evaluate", model, make_folder(1, "large")), "cell00", "too large for this computer's memory", "cut")
+
+
+def test_an_image_that_no_memory_is_left_for_is_refused_before_it_is_read(
+    make_folder: MakeFolder, model: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux promises memory that is not there, and then kills the program."""
+    folder = make_folder(1, "large")
+    monkeypatch.setenv(MEMORY_VARIABLE, "0.00001")
+    monkeypatch.setattr(Predictor, "see", lambda *_: pytest.fail("it was read"))
+    refused(run("evaluate", model, folder), "cell00", "too large for this computer's memory", "cut")
 
 
 def test_a_grey_model_meets_rgb(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:

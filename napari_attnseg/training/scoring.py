@@ -21,9 +21,10 @@ from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import DataError
 from napari_attnseg.models.model_card import ModelCard
-from napari_attnseg.prediction.from_card import convention_of
+from napari_attnseg.prediction.from_card import channels_of, convention_of
 from napari_attnseg.prediction.many import is_small, predict_many
 from napari_attnseg.prediction.predictor import Prediction, Predictor, Seen
+from napari_attnseg.prediction.room import free_memory, memory_needed
 from napari_attnseg.training.evaluation import ImageScore, score_image
 
 
@@ -74,6 +75,8 @@ def score_pair(
     predictor: Predictor, pair: Pair, convention: MaskConvention, should_stop: Callable[[], bool]
 ) -> ImageScore:
     """Predict one annotated image and compare with its mask; see `score_pairs`."""
+    if _memory_needed(predictor, pair) > free_memory():  # which systems promise and then end the program for
+        raise _too_large(pair)
     try:
         image = _read(predictor, pair, convention)
         began = time.perf_counter()
@@ -81,6 +84,12 @@ def score_pair(
         return _scored(predictor, pair, image, found, time.perf_counter() - began)
     except MemoryError as error:
         raise _too_large(pair) from error
+
+
+def _memory_needed(predictor: Predictor, pair: Pair) -> int:
+    info, card, settings = read_info(pair.image, predictor.data.axes), predictor.card, predictor.settings
+    labels = 2 * info.n_planes * info.height * info.width  # true and predicted ones
+    return memory_needed(info, predictor.data, *channels_of(card, settings)) + labels
 
 
 @dataclass(frozen=True)
