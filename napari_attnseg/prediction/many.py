@@ -114,8 +114,9 @@ def predict_many(
                 yield from behind.finished()
                 if len(names) == 1:
                     yield Done(names[0], None, error)
-                for name in names if len(names) > 1 else ():
-                    yield _done_alone(name, alone)
+                else:
+                    for name in names:
+                        yield _done_alone(name, alone)
             except Exception:
                 yield from behind.finished()
                 raise

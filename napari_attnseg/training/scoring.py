@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,14 +55,11 @@ def score_pairs(
         is_read = is_small(predictor, read_info(pair.image, predictor.data.axes))
         return _read(predictor, pair, convention) if is_read else None
 
-    def score(pair: Pair, image: _Annotated, prediction: Prediction, seconds: float) -> ImageScore:
-        return _scored(predictor, pair, image, prediction, seconds)
-
     def alone(pair: Pair) -> ImageScore:
         return score_pair(predictor, pair, convention, should_stop)
 
     found = {}
-    for done in predict_many(predictor, pairs, read, score, alone, on_progress, should_stop):
+    for done in predict_many(predictor, pairs, read, partial(_scored, predictor), alone, on_progress, should_stop):
         if isinstance(done.error, MemoryError):
             raise _too_large(done.item) from done.error
         if done.error is not None:
@@ -87,9 +85,10 @@ def score_pair(
 
 
 def _memory_needed(predictor: Predictor, pair: Pair) -> int:
+    """Return about how many bytes it takes to score an image."""
     info, card, settings = read_info(pair.image, predictor.data.axes), predictor.card, predictor.settings
-    labels = 2 * info.n_planes * info.height * info.width  # true and predicted ones
-    return memory_needed(info, predictor.data, *channels_of(card, settings)) + labels
+    truth = info.n_planes * info.height * info.width  # bytes of class ids
+    return memory_needed(info, predictor.data, *channels_of(card, settings)) + truth
 
 
 @dataclass(frozen=True)
