@@ -15,6 +15,7 @@ from napari_attnseg.data.tiff import read_image
 from napari_attnseg.errors import DataError
 
 MOST_LISTED = 1000
+_COUNTED_AT_ONCE = 2**20
 
 Array = np.ndarray[Any, Any]
 
@@ -73,9 +74,13 @@ def survey_mask(path: Path) -> MaskValues:
 
 def distinct(labels: Array) -> Array:
     """Return the distinct values of an array of whole numbers from 0 up, in ascending order."""
-    if labels.dtype.itemsize <= 2:
-        return np.flatnonzero(np.bincount(labels.ravel()))
-    return np.unique(labels)
+    if labels.dtype.itemsize > 2:
+        return np.unique(labels)
+    occurs = np.zeros(2 ** (8 * labels.dtype.itemsize), bool)
+    flat = labels.reshape(-1)
+    for start in range(0, flat.size, _COUNTED_AT_ONCE):  # which are counted as numbers of 8 bytes
+        occurs[np.flatnonzero(np.bincount(flat[start : start + _COUNTED_AT_ONCE]))] = True
+    return np.flatnonzero(occurs)
 
 
 def read_labels(path: Path, image: ImageInfo | None = None) -> tuple[Array, ImageInfo]:
