@@ -13,7 +13,8 @@ import numpy as np
 from napari_attnseg.data.check_folder import check_channels, check_groups, check_masks, check_names
 from napari_attnseg.data.decode import reason_of
 from napari_attnseg.data.lazy import is_large
-from napari_attnseg.data.mask_values import require_shape, survey_mask
+from napari_attnseg.data.mask_survey import survey_mask
+from napari_attnseg.data.mask_values import require_shape
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair, find_pairs
 from napari_attnseg.data.report import Finding, Report, Seen, Severity, sorted_findings, summarise

@@ -43,6 +43,19 @@ def unchanged(image: Path) -> Iterator[None]:
         if before is not None and state_of(image) != before:  # and so it only looked damaged
             raise _changed(image) from error
         raise
+    require_unchanged(image, before)
+
+
+def require_unchanged(image: Path, before: tuple[int, int] | None) -> None:
+    """Refuse a file that is not the one whose `state_of` is given.
+
+    Raises
+    ------
+    ChangedError
+        It was changed.
+    DataError
+        It is gone.
+    """
     if state_of(image) != before:
         raise _changed(image)
 

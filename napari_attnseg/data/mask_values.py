@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,31 +46,6 @@ class MaskValues:
         return self.foreground == 0
 
 
-def survey_masks(paths: Iterable[Path]) -> dict[Path, MaskValues]:
-    """Read the masks and list their values, one entry a path.
-
-    Raises
-    ------
-    DataError
-        A mask is unreadable, coloured, or holds fractions, NaN or negative values.
-    """
-    return {path: survey_mask(path) for path in paths}
-
-
-def survey_mask(path: Path) -> MaskValues:
-    """List the values of one mask; see `survey_masks`."""
-    labels, info = read_labels(path)
-    values = distinct(labels)
-    return MaskValues(
-        values=tuple(int(value) for value in values[:MOST_LISTED]),
-        count=len(values),
-        dtype=info.dtype,
-        shape=(labels.shape[0], labels.shape[1], labels.shape[2]),
-        foreground=int(np.count_nonzero(labels)),
-        min_is_white=info.inverted,
-    )
-
-
 def distinct(labels: Array) -> Array:
     """Return the distinct values of an array of whole numbers from 0 up, in ascending order."""
     if labels.dtype.itemsize > 2:
@@ -101,11 +75,11 @@ def read_labels(path: Path, image: ImageInfo | None = None) -> tuple[Array, Imag
     Raises
     ------
     DataError
-        See `survey_masks`; also when the shape differs from that of the image.
+        It is unreadable, coloured, or holds fractions, NaN or negative values; or its shape is not that of the image.
     """
     pixels, info = (mask := read_image(path, as_stored=True)).pixels, mask.info
     labels = _one_channel(pixels, info)
-    labels = _whole_numbers(labels, path)
+    labels = whole_numbers(labels, path)
     if image is None:
         return labels, info
     order = order_of_planes(info, image.stack_axes)
@@ -159,7 +133,14 @@ def _one_channel(pixels: Array, info: ImageInfo) -> Array:
     return pixels.reshape((-1, *pixels.shape[2:]))
 
 
-def _whole_numbers(labels: Array, path: Path) -> Array:
+def whole_numbers(labels: Array, path: Path) -> Array:
+    """Return the values of a mask, or of a part of it, as unsigned numbers.
+
+    Raises
+    ------
+    DataError
+        They are fractions, NaN or negative; `path` names the mask.
+    """
     if labels.dtype.kind == "b":
         return labels.astype(np.uint8)
     if labels.dtype.kind == "u":

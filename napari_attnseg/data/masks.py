@@ -7,16 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_attnseg.data.convention import MaskConvention, decide_convention, values_text
+from napari_attnseg.data.class_ids import ClassIds
+from napari_attnseg.data.convention import MaskConvention, decide_convention
 from napari_attnseg.data.info import ImageInfo
-from napari_attnseg.data.mask_values import (
-    MaskValues,
-    distinct,
-    read_labels,
-    require_shape,
-    survey_mask,
-    survey_masks,
-)
+from napari_attnseg.data.mask_survey import survey_mask, survey_masks
+from napari_attnseg.data.mask_values import MaskValues, distinct, read_labels, require_shape
 from napari_attnseg.data.numbering import number_objects
 from napari_attnseg.data.write import LOSSLESS, write_image
 from napari_attnseg.errors import DataError
@@ -60,29 +55,7 @@ def read_mask(path: Path, convention: MaskConvention, image_info: ImageInfo | No
     DataError
         The mask is unreadable, of another size than its image, or holds a value without a meaning.
     """
-    labels, _ = read_labels(Path(path), image_info)
-    if convention.kind == "instances":
-        return np.asarray(labels != 0).astype(np.uint8)
-    values = [int(value) for value in distinct(labels)]
-    mapping = dict(convention.values)
-    unknown = [value for value in values if value not in mapping]
-    if convention.kind == "binary" and unknown and len(set(values) - {0}) == 1:
-        mapping[unknown[0]] = 1
-        unknown = []
-    if unknown:
-        raise DataError(
-            f"The mask {Path(path).name} holds the value {values_text(unknown)}; expected were "
-            f"{values_text(sorted(convention.values))}. Correct the mask, or name the classes in classes.json."
-        )
-    if labels.dtype.itemsize <= 2:
-        lookup = np.zeros(max(values, default=0) + 1, np.uint8)
-        for value in values:
-            lookup[value] = mapping[value]
-        return np.asarray(lookup[labels])
-    classes = np.zeros(labels.shape, np.uint8)
-    for value in values:
-        classes[labels == value] = mapping[value]
-    return np.asarray(classes)
+    return ClassIds(path, convention).of(read_labels(Path(path), image_info)[0])
 
 
 def write_mask(

@@ -57,6 +57,24 @@ def zarr_planes(path: Path, planes: Sequence[int] | None) -> tuple[Array, ImageI
     return pixels, info
 
 
+def zarr_rows(path: Path, plane: int, rows: slice) -> Array:
+    """Read some rows of a plane of an OME-Zarr image at full resolution: (channel, y, x).
+
+    Raises
+    ------
+    DataError
+        See `zarr_info`.
+    """
+    info, level = _opened(path)
+    indices = map(int, np.unravel_index(plane, info.stack_shape)) if info.stack_shape else ()
+    by_axis: dict[str, int | slice] = dict(zip(info.stack_axes, indices, strict=True)) | {"Y": rows}
+    try:
+        part = np.asarray(level[tuple(by_axis.get(axis, slice(None)) for axis in info.axes)])
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+    return part if part.ndim == 3 else part[None]
+
+
 def _opened(path: Path) -> tuple[ImageInfo, Any]:
     try:
         level = open_levels(path)[0]

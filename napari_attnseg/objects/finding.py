@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import errno
-import math
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from napari_attnseg.errors import DataError, SettingsError, Stopped
+from napari_attnseg.errors import SettingsError, Stopped
+from napari_attnseg.objects.blank import blank, of_smallest_type
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.linking import Linker
-from napari_attnseg.objects.room import require_room
-from napari_attnseg.objects.separate import Objects, degree, least_pixels, separate, smallest_type
+from napari_attnseg.objects.room import goes_in_strips, require_room
+from napari_attnseg.objects.separate import Objects, degree, least_pixels, separate
+from napari_attnseg.objects.strips import Planes, is_large, part_of, rows_of, strips_of
+from napari_attnseg.objects.sweep import separate_in_strips
 from napari_attnseg.settings import ObjectSettings
-
-MOST_IN_MEMORY = 512 * 2**20  # bytes of labels
 
 Array = np.ndarray[Any, Any]
 Probability = dict[int, Array]
-
-
-class Planes(Protocol):
-    """Planes that are read when they are asked for; an array (plane, ..., y, x) is one."""
-
-    def __getitem__(self, plane: int, /) -> Any:
-        """Return a plane."""
 
 
 def find_objects(
@@ -85,12 +75,12 @@ def find_objects(
             "or take each time by itself (--reach z)."
         )
     require_room(size, geometry, settings, name)
-    labels = _blank((geometry.n_planes, *size))
+    labels = blank((geometry.n_planes, *size))
     if settings.split:
         of_class = _separated(labels, classes, probability, geometry, settings, lengths, on_progress, should_stop)
     else:
         of_class = _linked(labels, classes, geometry, settings, lengths, on_progress, should_stop)
-    return Objects(_smallest(labels, len(of_class) - 1), of_class)
+    return Objects(of_smallest_type(labels, len(of_class) - 1), of_class)
 
 
 def _separated(
@@ -104,25 +94,66 @@ def _separated(
     should_stop: Callable[[], bool],
 ) -> Array:
     """Fill in the labels, plane by plane or volume by volume; return the class of each."""
-    of_class = [np.zeros(1, np.uint8)]
+    of_class = np.zeros(1, np.uint8)
     done = 0
     for planes in geometry.together(settings.reach):
         if should_stop():
             raise Stopped
-        whole = len(planes) > 1
-        part = np.stack([np.asarray(classes[plane]) for plane in planes])
-        known = None if probability is None else np.stack([np.asarray(probability[plane]) for plane in planes])
-        part, known = (part, known) if whole else (part[0], None if known is None else known[0])
-        spacing = lengths if whole else lengths[1:]
-        found = separate(part, _by_class(known, whole), spacing=spacing, settings=settings, should_stop=should_stop)
-        before = sum(map(len, of_class)) - len(of_class)
-        numbers = found.labels.astype(np.uint32)
-        numbers[numbers > 0] += before
-        labels[planes] = numbers.reshape((len(planes), *labels.shape[1:]))
-        of_class.append(found.classes)
+
+        def on_part(share: float, before: int = done, count: int = len(planes)) -> None:
+            on_progress((before + share * count) / geometry.n_planes)
+
+        found = _separated_group(
+            labels,
+            planes,
+            classes,
+            probability,
+            lengths if len(planes) > 1 else lengths[1:],
+            settings,
+            len(of_class) - 1,
+            on_part,
+            should_stop,
+        )
+        of_class = np.concatenate([of_class, found])
+        on_part(1.0)
         done += len(planes)
-        on_progress(done / geometry.n_planes)
-    return np.concatenate([of_class[0], *(part[1:] for part in of_class[1:])])
+    return of_class
+
+
+def _separated_group(
+    labels: Array,
+    planes: list[int],
+    classes: Planes,
+    probability: Planes | None,
+    spacing: Sequence[float],
+    settings: ObjectSettings,
+    before: int,
+    on_progress: Callable[[float], None],
+    should_stop: Callable[[], bool],
+) -> Array:
+    """Fill in the labels of a plane or a volume, from `before` + 1 on; return the class of each number."""
+    by_class = partial(_by_class, whole=len(planes) > 1)
+    if goes_in_strips(labels.shape[1:], len(planes)):
+        return separate_in_strips(
+            labels,
+            planes,
+            classes,
+            probability,
+            by_class,
+            spacing=spacing,
+            settings=settings,
+            least_pixels=least_pixels(settings, spacing),
+            before=before,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    block = rows_of(classes, planes)
+    known = None if probability is None else by_class(rows_of(probability, planes))
+    found = separate(block, known, spacing=spacing, settings=settings, should_stop=should_stop)
+    numbers = found.labels.astype(np.uint32)
+    numbers[numbers > 0] += before
+    labels[planes] = numbers.reshape((len(planes), *labels.shape[1:]))
+    return np.asarray(found.classes[1:])
 
 
 def _linked(
@@ -137,68 +168,34 @@ def _linked(
     """Fill in the labels of connected regions; return the class of each."""
     through = geometry.through(settings.reach)
     linker = Linker(geometry.stack_shape, through, degree(settings, 2 + sum(through)))
+    size = labels.shape[1:]
+    in_rows = is_large(size) and not any(through)
     for plane in range(len(labels)):
-        if should_stop():
-            raise Stopped
-        labels[plane] = linker.add(np.asarray(classes[plane]))
-        on_progress(0.8 * (plane + 1) / len(labels))
+        for rows in strips_of(size) if in_rows else [slice(0, size[0])]:
+            if should_stop():
+                raise Stopped
+            part = part_of(classes, plane, rows)
+            labels[plane, rows] = linker.add_rows(part, is_first=rows.start == 0) if in_rows else linker.add(part)
+            on_progress(0.8 * (plane + rows.stop / size[0]) / len(labels))
     numbers, of_class = linker.final()
     sizes = np.zeros(len(of_class), np.int64)
     for plane in labels:
-        sizes += np.bincount(numbers[plane].ravel(), minlength=len(sizes))
+        for rows in strips_of(plane.shape):
+            sizes += np.bincount(numbers[plane[rows]].ravel(), minlength=len(sizes))
     pixel = lengths if geometry.makes_volumes(settings.reach) else lengths[1:]
     keep = sizes >= max(least_pixels(settings, pixel), 1)
     keep[0] = False
     numbers = np.where(keep, np.cumsum(keep), 0).astype(np.uint32)[numbers]
     for plane in labels:
-        plane[...] = numbers[plane]
+        for rows in strips_of(plane.shape):
+            if should_stop():
+                raise Stopped
+            plane[rows] = numbers[plane[rows]]
     on_progress(1.0)
     return np.concatenate([np.zeros(1, np.uint8), of_class[keep]])
 
 
-def _by_class(probability: Array | None, whole: bool) -> Probability | None:
+def _by_class(probability: Array, whole: bool) -> Probability:
     """Sort the probability by class: (plane, class, y, x) of a volume, (class, y, x) of a plane."""
-    if probability is None:
-        return None
     each = np.moveaxis(probability, 1, 0) if whole else probability
     return {1: each[0]} if len(each) == 1 else dict(enumerate(each))
-
-
-def _blank(shape: tuple[int, ...]) -> Array:
-    """Return zeros, uint32; of a large stack in a file that goes when the array does."""
-    if 4 * math.prod(shape) <= MOST_IN_MEMORY:
-        return np.zeros(shape, np.uint32)
-    needed = 4 * math.prod(shape)
-    try:
-        with tempfile.TemporaryFile() as file:
-            _reserve(file.fileno(), needed)
-            return np.memmap(file, np.uint32, "w+", shape=shape)
-    except OSError as error:
-        raise DataError(
-            f"The numbers of the objects take {needed / 1e9:.1f} GB in {tempfile.gettempdir()}, the folder of "
-            f"temporary files, which has no room for them ({error.strerror}); make room there, or name another folder "
-            "in the environment variable TMPDIR."
-        ) from error
-
-
-def _reserve(handle: int, size: int) -> None:
-    """Take the space of an open file on the disk: where that ends later, writing into a mapped file kills the program.
-
-    Raises
-    ------
-    OSError
-        There is not as much.
-    """
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(handle, 0, size)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # which a file system says that cannot do it
-                raise
-    if shutil.disk_usage(tempfile.gettempdir()).free < size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _smallest(labels: Array, count: int) -> Array:
-    return labels if isinstance(labels, np.memmap) else smallest_type(labels, count)

@@ -22,7 +22,7 @@ Step = tuple[Plane, int]
 
 
 class Linker:
-    """Takes planes in the order of the stack; `final` then says which number each provisional one becomes.
+    """Takes planes in the order of the stack, or rows; `final` then says which number each provisional one becomes.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class Linker:
         self._in_plane = min(connectivity, 2)
         self._planes = np.ndindex(*stack_shape)
         self._recent: OrderedDict[Plane, tuple[Array, Array]] = OrderedDict()
+        self._last_row: tuple[Array, Array]
         self._parents = np.zeros(1, np.int64)
         self._classes = np.zeros(1, np.uint8)
         self._count = 0
@@ -47,10 +48,7 @@ class Linker:
     def add(self, classes: Array) -> Array:
         """Take the next plane, class ids (y, x); return its provisional numbers, int64, 0 for the background."""
         index = next(self._planes)
-        numbers, count = label(classes, background=0, return_num=True, connectivity=self._in_plane)
-        numbers = numbers.astype(np.int64)
-        numbers[numbers > 0] += self._count
-        self._grow(numbers, classes, count)
+        numbers = self._numbered(classes)
         for back, reach in self._steps:
             place = tuple(i - step for i, step in zip(index, back, strict=True))
             before = self._recent.get(place)
@@ -59,6 +57,17 @@ class Linker:
         self._remember(index, numbers, classes)
         return np.asarray(numbers)
 
+    def add_rows(self, classes: Array, *, is_first: bool) -> Array:
+        """Take the next rows of a plane, as `add` takes planes; only where regions go on through none.
+
+        `is_first` says that a plane begins with them.
+        """
+        numbers = self._numbered(classes)
+        if not is_first:
+            self._link(self._last_row, (numbers[:1], classes[:1]), self._in_plane - 1)
+        self._last_row = numbers[-1:].copy(), classes[-1:].copy()
+        return numbers
+
     def final(self) -> tuple[Array, Array]:
         """Return the final number of each provisional one, uint32, and the class of each final number, uint8."""
         roots = np.array([self._root(number) for number in range(self._count + 1)])
@@ -66,6 +75,13 @@ class Linker:
         # the least number of a region is its root, and its first pixel's, so that ranks follow the order of pixels
         ranks = np.cumsum(is_root) - 1
         return ranks[roots].astype(np.uint32), self._classes[: self._count + 1][is_root]
+
+    def _numbered(self, classes: Array) -> Array:
+        numbers, count = label(classes, background=0, return_num=True, connectivity=self._in_plane)
+        numbers = numbers.astype(np.int64)
+        numbers[numbers > 0] += self._count
+        self._grow(numbers, classes, count)
+        return np.asarray(numbers)
 
     def _grow(self, numbers: Array, classes: Array, count: int) -> None:
         total = self._count + count + 1

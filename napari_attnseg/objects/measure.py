@@ -1,23 +1,26 @@
-"""What is measured of objects, plane by plane, so that a stack need not be in memory."""
+"""What is measured of objects, plane by plane and strip by strip, so that a stack need not be in memory."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from skimage.measure import regionprops
 
 from napari_attnseg.errors import DataError, Stopped
-from napari_attnseg.objects.finding import Planes
+from napari_attnseg.objects import strips
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.intensities import Intensities
 from napari_attnseg.objects.separate import Objects
+from napari_attnseg.objects.strips import Planes, part_of, size_of, strips_of
 from napari_attnseg.objects.table import Table
 from napari_attnseg.settings import Reach
 
 _OBJECTS_AT_ONCE = 200  # that are measured before a stop is asked for
+_LARGEST_OUTLINE = strips.MOST_AT_ONCE  # pixels of the box around an object; an outline takes many bytes for each
 
 Array = np.ndarray[Any, Any]
 
@@ -52,7 +55,7 @@ class Measuring:
         self,
         plane: int,
         labels: Array,
-        pixels: Array | None = None,
+        pixels: Callable[[slice], Array] | None = None,
         on_progress: Callable[[float], None] = lambda share: None,
     ) -> None:
         """Take a plane.
@@ -64,13 +67,26 @@ class Measuring:
         labels
             Numbers of objects (y, x).
         pixels
-            The image's (channel, y, x), as they are stored.
+            Returns some rows of the image (channel, y, x), as they are stored; None: no intensities.
         on_progress
             Called again and again with the share of the plane that is done; may raise `Stopped`.
         """
+        outlines = not self._joins_planes
+        height, place = max(len(labels), 1), self._geometry.place(plane)
+        met = []
+        for rows in strips_of(labels.shape):
+            met.append(self._add_rows(labels[rows], rows.start, place, None if pixels is None else pixels(rows)))
+            on_progress((0.2 if outlines else 1.0) * rows.stop / height)
+        here = np.unique(np.concatenate(met)) if met else np.array([], int)
+        if outlines and len(here):
+            self._add_moments(labels, here)
+            self._add_shapes(labels, here, lambda share: on_progress(0.3 + 0.7 * share))
+
+    def _add_rows(self, labels: Array, top: int, place: dict[str, int], pixels: Array | None) -> Array:
+        """Take some rows of a plane for everything but outlines; return the objects in them."""
         flat = np.flatnonzero(labels)
         if not len(flat):
-            return
+            return flat
         numbers = labels.ravel()[flat].astype(np.int64)
         low = int(numbers.min())
         numbers -= low
@@ -78,55 +94,63 @@ class Measuring:
         counts = np.bincount(numbers)
         self.pixels[part] += counts
         rows, columns = np.divmod(flat, labels.shape[1])
-        place = self._geometry.place(plane)
-        for axis, values in (("Y", rows), ("X", columns)):
+        for axis, values in (("Y", rows + top), ("X", columns)):
             self._sums[axis][part] += np.bincount(numbers, values)
             np.minimum.at(self._first[axis][part], numbers, values)
             np.maximum.at(self._last[axis][part], numbers, values)
-        here = np.flatnonzero(counts) + low
+        here = np.flatnonzero(counts) + part.start
         for axis in "TZ":
             self._sums[axis][part] += counts * float(place[axis])
             self._first[axis][here] = np.minimum(self._first[axis][here], place[axis])
             self._last[axis][here] = np.maximum(self._last[axis][here], place[axis])
         if pixels is not None:
             self._intensities.add(part, numbers, pixels.reshape(len(pixels), -1)[:, flat])
-        if not self._joins_planes:
-            self._add_shapes(labels, low, here, on_progress)
-            self._add_moments(part, numbers, rows, columns)
+        return here
 
     @property
     def _joins_planes(self) -> bool:
         geometry = self._geometry
         return geometry.makes_volumes(self._reach) or geometry.joins_times(self._reach)
 
-    def _add_shapes(self, labels: Array, low: int, here: Array, on_progress: Callable[[float], None]) -> None:
-        """Measure what needs an object's outline, which lies on one plane; `here` are the objects on this one."""
-        local = np.where(labels > 0, labels.astype(np.int64) - (low - 1), 0)
+    def _add_shapes(self, labels: Array, here: Array, on_progress: Callable[[float], None]) -> None:
+        """Measure what needs an object's outline, of the objects of a plane."""
         height, width = self._geometry.pixel_size or (1.0, 1.0)
         square = abs(height - width) <= 1e-6 * height
         side = height if self._geometry.is_calibrated else 1.0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of objects of a pixel or a line, which have no convex outline
-            for count, region in enumerate(regionprops(local)):
+            for count, number in enumerate(here.tolist()):
                 if count % _OBJECTS_AT_ONCE == 0:
                     on_progress(count / len(here))
-                number = region.label + low - 1
+                box = tuple(slice(self._first[axis][number], self._last[axis][number] + 1) for axis in "YX")
+                if (box[0].stop - box[0].start) * (box[1].stop - box[1].start) > _LARGEST_OUTLINE:
+                    continue
+                (region,) = regionprops((np.asarray(labels[box]) == number).astype(np.uint8))
                 self._shapes["Solidity"][number] = region.solidity
                 if square:
                     self._shapes["Perimeter"][number] = region.perimeter * side
 
-    def _add_moments(self, part: slice, numbers: Array, rows: Array, columns: Array) -> None:
+    def _add_moments(self, labels: Array, here: Array) -> None:
         """Measure eccentricity by the second moments, of all objects of a plane at once."""
         height, width = self._geometry.pixel_size or (1.0, 1.0)
-        count = np.maximum(np.bincount(numbers), 1)
-        down = (rows - (np.bincount(numbers, rows) / count)[numbers]) * height
-        across = (columns - (np.bincount(numbers, columns) / count)[numbers]) * width
-        yy, xx, xy = (np.bincount(numbers, values) for values in (down**2, across**2, down * across))
+        low, high = here[0], here[-1] + 1
+        pixels = np.maximum(self.pixels[low:high], 1)
+        down_to, across_to = (self._sums[axis][low:high] / pixels for axis in "YX")
+        yy, xx, xy = (np.zeros(high - low) for _ in range(3))
+        for strip in strips_of(labels.shape):
+            flat = np.flatnonzero(labels[strip])
+            if not len(flat):
+                continue
+            numbers = labels[strip].ravel()[flat].astype(np.int64) - low
+            rows, columns = np.divmod(flat, labels.shape[1])
+            down = (rows + strip.start - down_to[numbers]) * height
+            across = (columns - across_to[numbers]) * width
+            for total, values in ((yy, down**2), (xx, across**2), (xy, down * across)):
+                total += np.bincount(numbers, values, len(total))
         half, root = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
         with np.errstate(invalid="ignore", divide="ignore"):
             found = np.sqrt(np.clip(1 - (half - root) / (half + root), 0, 1))
-        here = np.flatnonzero(np.bincount(numbers))
-        self._shapes["Eccentricity"][part][here] = np.where(half + root > 0, found, 0)[here]
+        self._shapes["Eccentricity"][here] = np.where(half + root > 0, found, 0)[here - low]
 
     def table(self, image: str, class_names: Sequence[str]) -> Table:
         """Return a row for each object that has pixels; `class_names` are those of each number from 1 on."""
@@ -227,13 +251,16 @@ def measure(
             on_progress((plane + share) / len(objects.labels))
 
         on_part(0.0)
-        values = None if pixels is None else np.asarray(pixels[plane])
-        if values is not None and values.shape[-2:] != labels.shape:
-            raise DataError(
-                f"{image} has {values.shape[-2]} x {values.shape[-1]} pixels (y, x) but its objects "
-                f"{labels.shape[0]} x {labels.shape[1]}; they do not belong together."
-            )
-        measuring.add(plane, labels, values, on_part)
+        read = None
+        if pixels is not None:
+            size = size_of(pixels, plane)
+            if size != labels.shape:
+                raise DataError(
+                    f"{image} has {size[0]} x {size[1]} pixels (y, x) but its objects "
+                    f"{labels.shape[0]} x {labels.shape[1]}; they do not belong together."
+                )
+            read = partial(part_of, pixels, plane)
+        measuring.add(plane, labels, read, on_part)
         on_part(1.0)
     names = [class_names[number] if number < len(class_names) else f"class {number}" for number in objects.classes[1:]]
     return measuring.table(image, names)

@@ -12,19 +12,30 @@ import numpy as np
 
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.info import ImageInfo
-from napari_attnseg.data.mask_values import read_labels
-from napari_attnseg.data.masks import read_mask
+from napari_attnseg.data.ome_zarr import Layout
 from napari_attnseg.data.pairs import OBJECTS, extension_of, output_path
+from napari_attnseg.data.pyramid_tiff import write_pyramid
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.data.write import write_image
 from napari_attnseg.errors import SettingsError
-from napari_attnseg.objects.finding import Planes, find_objects
+from napari_attnseg.objects.blank import require_disk
+from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.measure import measure
-from napari_attnseg.objects.reading import Image, above, numbered, read_measured, read_probability
+from napari_attnseg.objects.reading import (
+    Image,
+    above,
+    is_read_in_rows,
+    numbered,
+    read_classes,
+    read_measured,
+    read_numbers,
+    read_probability,
+)
 from napari_attnseg.objects.room import BYTES_TO_COUNT, bytes_to_read, require_memory, require_room
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.sources import Source
+from napari_attnseg.objects.strips import MOST_AT_ONCE, Planes, is_large
 from napari_attnseg.objects.table import Row, Table, summary
 from napari_attnseg.settings import ObjectSettings
 
@@ -74,12 +85,12 @@ def objects_of_source(
     of_image = image.info if image is not None else None
     name = source.image.name if source.image is not None else source.labels.name
     if convention.kind == "instances":
-        numbers, _ = read_labels(source.labels, of_image)
-        geometry = _geometry(like, len(numbers))
+        numbers = read_numbers(source.labels, of_image)
+        geometry = _geometry(like, numbers.shape[0])
         objects = numbered(numbers, geometry, settings.reach)
     else:
-        classes: Planes = (read := read_mask(source.labels, convention, of_image))
-        geometry = _geometry(like, len(read))
+        classes: Planes = (read := read_classes(source.labels, convention, of_image))
+        geometry = _geometry(like, read.shape[0])
         probability = read_probability(source, read.shape, geometry, convention.n_classes)
         if settings.threshold is not None:
             classes = _above(settings.threshold, probability, convention, source)
@@ -156,7 +167,7 @@ def objects_path(stem: str, like: Path, folder: Path) -> Path:
 
 
 def write_objects(path: Path, result: Result) -> None:
-    """Write numbered objects as TIFF, with the axes and the pixel size of their image.
+    """Write numbered objects as TIFF, with the axes and the pixel size of their image; a pyramid if planes are large.
 
     Raises
     ------
@@ -164,7 +175,13 @@ def write_objects(path: Path, result: Result) -> None:
         The file cannot be written; what was there before is unchanged.
     """
     labels, like = result.objects.labels, result.like
-    if labels.shape[0] != like.n_planes:  # a stack of masks that does not say which axis it has
+    geometry = result.geometry
+    if is_large(labels.shape[1:]):
+        info = replace(like, stack_axes=geometry.stack_axes, stack_shape=geometry.stack_shape)
+        layout = Layout(info, str(labels.dtype))
+        stack = labels.reshape((*geometry.stack_shape, *labels.shape[1:]))
+        write_pyramid(path, [stack[..., :: 2**n, :: 2**n] for n in range(len(layout.level_shapes))], layout)
+    elif labels.shape[0] != like.n_planes:  # a stack of masks that does not say which axis it has
         write_image(path, labels, "ZYX", like=like)
     else:
         write_image(path, like.in_plane_axes(labels), like.plane_axes, like=like)
@@ -176,9 +193,12 @@ def _require_room(source: Source, convention: MaskConvention, settings: ObjectSe
     like = read_info(source.image, axes) if source.image is not None else stored
     size = (stored.height, stored.width)
     planes = stored.n_planes * (1 if stored.is_rgb else stored.channels)  # which may be a stack that does not say so
-    name, read = (source.image or source.labels).name, bytes_to_read(stored)
+    name = (source.image or source.labels).name
+    require_disk((planes, *size))
+    read = 0 if is_read_in_rows(stored) else bytes_to_read(stored)
     if convention.kind == "instances":
-        require_memory(math.prod(size) * planes * BYTES_TO_COUNT + read, f"Finding the objects of {name}")
+        counted = min(math.prod(size) * planes, MOST_AT_ONCE) if is_large(size) else math.prod(size) * planes
+        require_memory(counted * BYTES_TO_COUNT + read, f"Finding the objects of {name}")
     else:
         require_room(size, _geometry(like, planes), settings, name, besides=read)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,90 +14,23 @@ from napari_attnseg.data.classes import Classes
 from napari_attnseg.data.convention import MaskConvention, Mode, decide_convention
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import is_large
-from napari_attnseg.data.mask_values import MaskValues, distinct, order_of_planes, survey_mask
-from napari_attnseg.data.regions import Damage
-from napari_attnseg.data.tiff import read_image, read_info, read_planes
+from napari_attnseg.data.mask_rows import ClassRows, MaskRows, can_be_read_in_rows
+from napari_attnseg.data.mask_survey import survey_mask
+from napari_attnseg.data.mask_values import MaskValues, distinct, order_of_planes, read_labels
+from napari_attnseg.data.masks import read_mask
+from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import ChangedError, DataError
-from napari_attnseg.objects.damaged import read_damaged_plane
-from napari_attnseg.objects.finding import Planes
+from napari_attnseg.objects.blank import blank, of_smallest_type, require_disk
+from napari_attnseg.objects.file_planes import FilePlanes, IntensityPlanes
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.room import bytes_to_read, require_memory
-from napari_attnseg.objects.separate import Objects, smallest_type
+from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.sources import Source
+from napari_attnseg.objects.strips import Planes, Rows, part_of, strips_of
+from napari_attnseg.objects.strips import is_large as is_large_plane
 from napari_attnseg.settings import Reach
 
-CHUNK = 64 * 2**20  # bytes that are read at once of a large stack
-
 Array = np.ndarray[Any, Any]
-
-
-class FilePlanes:
-    """The planes (channel, y, x) of a file, some of them read at a time; cheap where they are asked for in order.
-
-    `order` says which plane of the file each one is; None: as they are stored.
-    """
-
-    def __init__(self, info: ImageInfo, axes: str | None = None, order: Array | None = None) -> None:
-        self._info, self._axes = info, axes
-        self._order = np.arange(info.n_planes) if order is None else order
-        size = info.height * info.width * info.channels * np.dtype(info.dtype).itemsize
-        self._count = max(CHUNK // max(size, 1), 1)
-        self._read: OrderedDict[int, Array] = OrderedDict()
-
-    def __getitem__(self, plane: int, /) -> Array:
-        """Return a plane.
-
-        Raises
-        ------
-        DataError
-            The pixels are damaged.
-        """
-        first = plane - plane % self._count
-        if first not in self._read:
-            self._read.clear()
-            planes = self._order[first : first + self._count].tolist()
-            self._read[first] = read_planes(self._info.path, planes, self._axes).pixels
-        return np.asarray(self._read[first][plane - first])
-
-
-class IntensityPlanes(FilePlanes):
-    """The planes of an image for its intensities: what cannot be decoded of them is NaN, and counted."""
-
-    def __init__(self, info: ImageInfo, axes: str | None = None) -> None:
-        super().__init__(info, axes)
-        self._damage: set[Damage] = set()
-        self._damaged_chunks: dict[int, DataError] = {}  # read as a whole no second time
-
-    @property
-    def notice(self) -> str:
-        """What could not be decoded of the planes that were asked for, a sentence; '' if nothing."""
-        if not self._damage:
-            return ""
-        count = len(self._damage)
-        what = "1 tile or strip" if count == 1 else f"{count} tiles or strips"
-        return f"{what} of {self._info.path.name} cannot be decoded; intensities are those of the rest."
-
-    def __getitem__(self, plane: int, /) -> Array:
-        """Return a plane.
-
-        Raises
-        ------
-        DataError
-            The file cannot be read in parts, or not at all.
-        """
-        chunk = plane // self._count
-        try:
-            if chunk not in self._damaged_chunks:
-                return super().__getitem__(plane)
-        except ChangedError:
-            raise
-        except DataError as error:
-            self._damaged_chunks[chunk] = error
-        found = read_damaged_plane(self._info, plane, self._axes)
-        if found is None:
-            raise self._damaged_chunks[chunk]
-        self._damage.update(found[1])
-        return found[0]
 
 
 @dataclass(frozen=True)
@@ -153,7 +86,7 @@ def channel_titles(info: ImageInfo) -> tuple[str, ...]:
 def convention_of(paths: Sequence[Path], classes: Classes | None, mode: Mode, *, predicted: bool) -> MaskConvention:
     """Decide what the values of masks, or of predictions, mean; predictions never hold numbered objects.
 
-    Those that cannot be read, for which there may be too little memory, have no say.
+    Those that cannot be read, for which there may be too little memory or disk, have no say.
 
     Raises
     ------
@@ -163,7 +96,11 @@ def convention_of(paths: Sequence[Path], classes: Classes | None, mode: Mode, *,
     survey: dict[Path, MaskValues] = {}
     for path in paths:
         try:
-            require_memory(bytes_to_read(read_info(path)), f"Reading {path.name}")
+            info = read_info(path)
+            if is_read_in_rows(info):
+                require_disk((info.n_planes, info.height, info.width))
+            else:
+                require_memory(bytes_to_read(info), f"Reading {path.name}")
             survey[path] = survey_mask(path)
         except DataError:
             if path == paths[-1] and not survey:
@@ -172,7 +109,23 @@ def convention_of(paths: Sequence[Path], classes: Classes | None, mode: Mode, *,
     return decide_convention(survey, classes, "classes" if predicted and several and mode == "auto" else mode)
 
 
-def numbered(labels: Array, geometry: Geometry, reach: Reach) -> Objects:
+def read_classes(path: Path, convention: MaskConvention, image: ImageInfo | None) -> Array | ClassRows:
+    """Read a mask as class ids (plane, y, x), at once or some rows at a time; see `masks.read_mask`."""
+    read = ClassRows if is_read_in_rows(read_info(path)) else read_mask
+    return read(path, convention, image)
+
+
+def read_numbers(path: Path, image: ImageInfo | None) -> Array | MaskRows:
+    """Read the numbers in a mask (plane, y, x), at once or some rows at a time; see `mask_values.read_labels`."""
+    return MaskRows(path, image) if is_read_in_rows(read_info(path)) else read_labels(path, image)[0]
+
+
+def is_read_in_rows(info: ImageInfo) -> bool:
+    """Whether a mask is read some rows at a time."""
+    return is_large_plane((info.height, info.width)) and can_be_read_in_rows(info)
+
+
+def numbered(labels: Array | MaskRows, geometry: Geometry, reach: Reach) -> Objects:
     """Take numbers as objects; they are made to follow each other, in their order.
 
     A number that is on planes which one object cannot go through, by `reach`, is a new object on each.
@@ -184,14 +137,16 @@ def numbered(labels: Array, geometry: Geometry, reach: Reach) -> Objects:
     geometry, reach
         The stack, and what objects can go through.
     """
-    found, count = np.zeros(labels.shape, np.uint32), 0
+    found, count = blank(labels.shape), 0
     for planes in geometry.together(reach):
-        part = labels[planes]
-        values = distinct(part)
+        places = [(plane, rows) for plane in planes for rows in strips_of(labels.shape[1:])]
+        values = reduce(np.union1d, (distinct(part_of(labels, *place)) for place in places))
         values = values[values > 0]
-        found[planes] = np.where(part > 0, np.searchsorted(values, part) + 1 + count, 0)
+        for plane, rows in places:
+            part = part_of(labels, plane, rows)
+            found[plane, rows] = np.where(part > 0, np.searchsorted(values, part) + 1 + count, 0)
         count += len(values)
-    return Objects(smallest_type(found, count), np.array([0] + count * [1], np.uint8))
+    return Objects(of_smallest_type(found, count), np.array([0] + count * [1], np.uint8))
 
 
 def read_probability(source: Source, shape: tuple[int, ...], geometry: Geometry, n_classes: int) -> Planes | None:
@@ -229,12 +184,25 @@ def read_probability(source: Source, shape: tuple[int, ...], geometry: Geometry,
 
 def above(probability: Planes, threshold: float) -> Planes:
     """Return planes of class ids where the probability of the one class, the last one, is above a threshold."""
-    return _Converted(probability, lambda plane: (plane[-1] > threshold).astype(np.uint8))
+    return (_RowsAbove if isinstance(probability, Rows) else _Above)(probability, threshold)
 
 
-class _Converted:
-    def __init__(self, planes: Planes, convert: Callable[[Array], Array]) -> None:
-        self._planes, self._convert = planes, convert
+class _Above:
+    def __init__(self, probability: Any, threshold: float) -> None:
+        self._probability, self._threshold = probability, threshold
 
     def __getitem__(self, plane: int, /) -> Array:
-        return self._convert(np.asarray(self._planes[plane]))
+        return self._of(self._probability[plane])
+
+    def _of(self, probability: Array) -> Array:
+        return np.asarray(probability[-1] > self._threshold).astype(np.uint8)
+
+
+class _RowsAbove(_Above):
+    @property
+    def size(self) -> tuple[int, int]:
+        size: tuple[int, int] = self._probability.size
+        return size
+
+    def part(self, plane: int, rows: slice) -> Array:
+        return self._of(self._probability.part(plane, rows))

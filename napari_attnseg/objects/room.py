@@ -11,6 +11,8 @@ from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.memory import free_memory
 from napari_attnseg.errors import DataError
 from napari_attnseg.objects.geometry import Geometry
+from napari_attnseg.objects.strips import MOST_AT_ONCE, is_large
+from napari_attnseg.objects.sweep import most_looked_at
 from napari_attnseg.settings import ObjectSettings
 
 BYTES_TO_SEPARATE, BYTES_TO_LINK = 60, 40  # of memory for each pixel that is looked at at once
@@ -66,12 +68,27 @@ def require_room(
         Less memory is free.
     """
     planes = len(geometry.together(settings.reach)[0]) if settings.split else 1
-    needed = math.prod(size) * planes * (BYTES_TO_SEPARATE if settings.split else BYTES_TO_LINK)
+    pixels = math.prod(size) * planes
+    if settings.split and goes_in_strips(size, planes):
+        lengths = geometry.lengths(settings, name)
+        pixels = most_looked_at(size, planes, lengths if planes > 1 else lengths[1:], settings)
+    elif not any(geometry.through(settings.reach)):
+        pixels = min(pixels, MOST_AT_ONCE)
+    needed = pixels * (BYTES_TO_SEPARATE if settings.split else BYTES_TO_LINK)
     ways = [
         *(["take each plane by itself (--reach planes)"] if planes > 1 else []),
         *(["say that what touches is one object (--no-split)"] if settings.split else []),
     ]
     require_memory(needed + besides, f"Finding the objects of {name}", ways)
+
+
+def goes_in_strips(size: tuple[int, ...], planes: int) -> bool:
+    """Whether a plane of this size (y, x), or a volume of so many, is separated some rows at a time.
+
+    That takes longer for a volume, of which each window shows all planes, and so it is done where memory is short.
+    """
+    pixels = math.prod(size) * planes
+    return is_large(size, planes) and (planes == 1 or pixels * BYTES_TO_SEPARATE > free_memory() / 2)
 
 
 def bytes_to_read(info: ImageInfo) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from napari_attnseg.data.classes import find_classes
 from napari_attnseg.data.convention import MaskConvention, Survey, decide_convention
 from napari_attnseg.data.loading import network_channels
-from napari_attnseg.data.mask_values import survey_masks
+from napari_attnseg.data.mask_survey import survey_masks
 from napari_attnseg.data.pairs import Pair, find_pairs, require_annotated
 from napari_attnseg.data.split import Roles, image_digest, split_pairs
 from napari_attnseg.data.tiff import read_info

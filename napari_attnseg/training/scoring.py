@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_attnseg.data.classes import find_classes
 from napari_attnseg.data.convention import MaskConvention, decide_convention
-from napari_attnseg.data.mask_values import survey_masks
+from napari_attnseg.data.mask_survey import survey_masks
 from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair

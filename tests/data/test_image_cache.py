@@ -13,7 +13,7 @@ import tifffile
 from napari_attnseg.data.convention import decide_convention
 from napari_attnseg.data.image_cache import load_images, memory_limit
 from napari_attnseg.data.loading import network_channels
-from napari_attnseg.data.mask_values import survey_masks
+from napari_attnseg.data.mask_survey import survey_masks
 from napari_attnseg.data.packed import PackedPlanes
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.patches import LoadedImage, PatchSampler

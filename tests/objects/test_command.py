@@ -21,7 +21,7 @@ from napari_attnseg.data import file_state, tiff
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import ChangedError
-from napari_attnseg.objects import reading, room
+from napari_attnseg.objects import file_planes, reading, room
 from tests.conftest import damage_tile
 from tests.objects.drawn import two_discs
 
@@ -322,9 +322,9 @@ def test_a_damaged_stack_is_read_once(tmp_path: Path, monkeypatch: pytest.Monkey
     data[offset : offset + size] = b"\xff" * size
     path.write_bytes(data)
     asked: list[int] = []
-    read = reading.read_planes
+    read = file_planes.read_planes
     monkeypatch.setattr(
-        reading, "read_planes", lambda path, planes, axes: asked.extend(planes) or read(path, planes, axes)
+        file_planes, "read_planes", lambda path, planes, axes: asked.extend(planes) or read(path, planes, axes)
     )
     image = reading.read_measured(path)
     values = [float(np.asarray(image.planes[plane])[0, 0, 0]) for plane in range(12)]

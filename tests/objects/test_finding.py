@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_attnseg.errors import DataError, SettingsError, Stopped
-from napari_attnseg.objects import finding, room
+from napari_attnseg.objects import blank, room
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.settings import ObjectSettings
@@ -22,10 +22,10 @@ SIZE = (40, 60)
 LARGE = """
 import numpy as np
 from napari_attnseg.errors import DataError
-from napari_attnseg.objects import finding
+from napari_attnseg.objects import blank, finding
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.settings import ObjectSettings
-finding.MOST_IN_MEMORY = 100
+blank.MOST_IN_MEMORY = 100
 try:
     finding.find_objects(np.ones((8, 300, 300), np.uint8), (300, 300), Geometry("Z", (8,)), ObjectSettings(split=False))
 except DataError as error:
@@ -69,7 +69,7 @@ def test_a_stack_too_large_for_memory_has_the_same_objects(monkeypatch: pytest.M
         settings = ObjectSettings(split=split)
         whole = find_objects(stack(4), SIZE, geometry, settings)
         with monkeypatch.context() as patch:
-            patch.setattr(finding, "MOST_IN_MEMORY", 100)
+            patch.setattr(blank, "MOST_IN_MEMORY", 100)
             apart = find_objects(stack(4), SIZE, geometry, settings)
         assert isinstance(apart.labels, np.memmap)
         assert np.array_equal(apart.labels, whole.labels)
@@ -96,7 +96,7 @@ def test_a_file_that_may_not_become_so_large_is_one_sentence(monkeypatch: pytest
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    monkeypatch.setattr(finding, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(blank, "MOST_IN_MEMORY", 100)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(DataError, match="the folder of temporary files, which has no room"):

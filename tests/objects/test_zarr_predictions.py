@@ -107,7 +107,7 @@ def test_planes_are_in_the_order_of_the_image(
     assert counts == [1, 2, *[1] * (2 * times - 2)]
 
 
-def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
+def test_what_the_disk_has_no_room_for_is_refused_before_it_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = predicted(tmp_path / "huge")
@@ -115,11 +115,11 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
     target = image.with_name("cell_PRED.ome.zarr")
     make_levels(target, huge)
     assert main(["objects", str(target), "--out", str(tmp_path / "out")]) == 1
-    assert "Reading cell_PRED.ome.zarr takes about 20000000.0 GB of memory and" in capsys.readouterr().err
+    assert "The numbers of the objects take 40000000.0 GB in" in capsys.readouterr().err
     source = Source(target, None)
     for kind, values in (("binary", {0: 0, 255: 1}), ("instances", {0: 0})):
         convention = MaskConvention(kind, values, ("background", "object"))
-        with pytest.raises(DataError, match=r"Finding the objects of cell_PRED\.ome\.zarr takes about"):
+        with pytest.raises(DataError, match=r"The numbers of the objects take 40000000\.0 GB"):
             objects_of_source(source, convention, ObjectSettings())
 
 

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from napari_attnseg.data.mask_values import MaskValues, survey_mask
+from napari_attnseg.data.mask_survey import survey_mask
+from napari_attnseg.data.mask_values import MaskValues
 from napari_attnseg.errors import DataError
 
 

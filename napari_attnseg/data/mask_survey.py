@@ -1,0 +1,64 @@
+"""What values masks hold: large ones are gone through some rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_attnseg.data.info import ImageInfo
+from napari_attnseg.data.lazy import is_large
+from napari_attnseg.data.mask_rows import MaskRows, can_be_read_in_rows
+from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct, read_labels
+from napari_attnseg.data.tiff import read_info
+
+_AT_ONCE = 2**24  # pixels
+
+Array = np.ndarray[Any, Any]
+
+
+def survey_masks(paths: Iterable[Path]) -> dict[Path, MaskValues]:
+    """Read the masks and list their values, one entry a path.
+
+    Raises
+    ------
+    DataError
+        A mask is unreadable, coloured, or holds fractions, NaN or negative values.
+    """
+    return {path: survey_mask(path) for path in paths}
+
+
+def survey_mask(path: Path) -> MaskValues:
+    """List the values of one mask; see `survey_masks`."""
+    info = read_info(path)
+    if is_large(info) and can_be_read_in_rows(info):
+        return _of_rows(MaskRows(path), info)
+    labels, info = read_labels(path)
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    return _found(distinct(labels), int(np.count_nonzero(labels)), shape, info)
+
+
+def _of_rows(rows: MaskRows, info: ImageInfo) -> MaskValues:
+    values, foreground = [np.array([], int)], 0
+    step = max(_AT_ONCE // max(info.width, 1), 1)
+    for plane in range(info.n_planes):
+        for top in range(0, info.height, step):
+            part = rows.part(plane, slice(top, min(top + step, info.height)))
+            values.append(distinct(part))
+            foreground += int(np.count_nonzero(part))
+        values = [reduce(np.union1d, values)]
+    return _found(values[0], foreground, rows.shape, info)
+
+
+def _found(values: Array, foreground: int, shape: tuple[int, int, int], info: ImageInfo) -> MaskValues:
+    return MaskValues(
+        values=tuple(int(value) for value in values[:MOST_LISTED]),
+        count=len(values),
+        dtype=info.dtype,
+        shape=shape,
+        foreground=foreground,
+        min_is_white=info.inverted,
+    )
