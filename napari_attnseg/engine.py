@@ -23,7 +23,7 @@ from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.reporter import Reporter
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import RunFolder, new_run_path
-from napari_attnseg.training.scoring import evaluation_convention, score_pairs
+from napari_attnseg.training.scoring import OnFailure, evaluation_convention, score_pairs
 from napari_attnseg.training.trainer import Trainer
 
 __all__ = ["evaluate", "find_pairs", "fit", "predict", "predict_to", "settings_from"]
@@ -212,6 +212,7 @@ def evaluate(
     convention: MaskConvention | None = None,
     on_event: EventHandler = ignore_event,
     should_stop: Callable[[], bool] = lambda: False,
+    on_failure: OnFailure | None = None,
     **values: Any,
 ) -> Evaluation:
     """Predict annotated images and compare with their masks.
@@ -226,6 +227,9 @@ def evaluate(
         What the masks' values mean, where that is known; None decides it by the values, as training does.
     on_event, should_stop
         Called with the progress, and asked between tiles.
+    on_failure
+        Called with an image that cannot be scored and what is wrong with it, and the others go on; None: the first one
+        ends it.
     values
         Prediction settings; those of a `Predictor` are its own.
 
@@ -241,7 +245,7 @@ def evaluate(
     def on_progress(pair: Pair, number: int, share: float) -> None:
         on_event(Progress((number + share) / len(pairs), pair.name))
 
-    scored = score_pairs(predictor, pairs, convention, on_progress, should_stop)
+    scored = score_pairs(predictor, pairs, convention, on_progress, should_stop, on_failure)
     on_event(Progress(1.0, ""))
     return Evaluation(scored, predictor.convention.class_names)
 

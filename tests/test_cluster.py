@@ -122,7 +122,13 @@ def test_evaluate_needs_no_device_of_its_own(
     monkeypatch.setattr(side_by_side, "Predictor", _unusable)
     settings = PredictionSettings(device="cuda")
     found = side_by_side.evaluate_models(
-        [made.model], made.data, settings, score=score, on_event=ignore_event, should_stop=lambda: False
+        [made.model],
+        made.data,
+        settings,
+        score=score,
+        on_event=ignore_event,
+        should_stop=lambda: False,
+        on_failure=_unusable,
     )
     assert len(found[0].evaluation.images) == COUNT
 
@@ -174,6 +180,13 @@ def test_images_that_cannot_be_read_are_named_and_the_others_are_written(
     assert "broken.tif" in error
     assert "Note: cell01.tif was predicted with gaps" in output
     assert {path.name for path in out.iterdir()} == {"cell00_PRED.tif", "cell01_PRED.tif", "cell01_PRED_gaps.json"}
+    for name in ("cell00", "cell01", "broken"):
+        tifffile.imwrite(data / f"{name}_MASK.tif", blobs(1, tifffile.imread(out / "cell00_PRED.tif").shape)[1] * 255)
+    table = tmp_path / "scores.csv"
+    command = ["evaluate", str(made.model), str(data), "--out", str(table), *AS_OPTIONS]
+    assert main([*command, "--scheduler", cluster.scheduler_address]) == 1
+    assert "2 of 3 images could not be scored" in capsys.readouterr().err
+    assert [line.split(",")[0] for line in table.read_text().splitlines()] == ["Image", "cell00"]
 
 
 def test_an_image_in_use_elsewhere_is_waited_for_and_costs_only_itself(

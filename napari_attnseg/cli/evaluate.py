@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from napari_attnseg.cli.options import Commands, HelpFormatter, add_settings, given_settings
 from napari_attnseg.cli.progress import shown, stop_on_interrupt
 from napari_attnseg.cli.scheduler import add_scheduler
-from napari_attnseg.data.pairs import extension_of
-from napari_attnseg.errors import RunFolderError, SaveError, Stopped
+from napari_attnseg.data.pairs import Pair, extension_of
+from napari_attnseg.errors import DataError, RunFolderError, SaveError, Stopped
+from napari_attnseg.events import Notice
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import PredictionSettings, make
 from napari_attnseg.wording import counted
@@ -31,7 +32,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         "evaluate",
         help="score one or more models on images with masks",
         description="Predict the annotated images of a folder and compare with their masks; several models come side "
-        "by side.",
+        "by side. An image that cannot be scored is named and left out for all models, and the exit code is 1.",
         formatter_class=HelpFormatter,
     )
     parser.add_argument(
@@ -76,7 +77,13 @@ def run(options: argparse.Namespace) -> int:
     models = [model_path(model) for model in options.models]
     from napari_attnseg.comparison.side_by_side import evaluate_models
 
+    failed: dict[Pair, str] = {}
     with stop_on_interrupt() as interrupt, shown("Evaluating") as on_event:
+
+        def on_failure(pair: Pair, error: DataError) -> None:
+            failed[pair] = str(error)
+            on_event(Notice(str(error)))
+
         try:
             with _scorer(options, settings, interrupt) as score:
                 found = evaluate_models(
@@ -87,17 +94,24 @@ def run(options: argparse.Namespace) -> int:
                     group_pattern=options.group_pattern,
                     on_event=on_event,
                     should_stop=interrupt,
+                    on_failure=on_failure,
                     score=score,
                 )
         except Stopped:
             return 130
-    _write(options, found)
+    _write(options, found, list(failed.values()))
     if len(found) == 1:
         _print_one(found[0].evaluation)
     else:
         _print_side_by_side(found)
     if options.report:
         _report(options, found, settings)
+    if failed:
+        total = len(found[0].pairs) + len(failed)
+        raise DataError(
+            f"{len(failed)} of {counted(total, 'image')} could not be scored, and are in none of the figures: "
+            f"{next(iter(failed.values()))}"
+        )
     return 0
 
 
@@ -117,7 +131,7 @@ def _scorer(
         yield lambda model, *rest: evaluate_images(client, model, settings, *rest)
 
 
-def _write(options: argparse.Namespace, found: Sequence[Evaluated]) -> None:
+def _write(options: argparse.Namespace, found: Sequence[Evaluated], failed: list[str]) -> None:
     """Write the files for programs: of one model without its name, of several with it."""
     from napari_attnseg.data.atomic import write_json
     from napari_attnseg.training.evaluation import write_csv
@@ -125,10 +139,8 @@ def _write(options: argparse.Namespace, found: Sequence[Evaluated]) -> None:
     if options.out:
         write_csv(options.out, [(one.label, one.evaluation) for one in found])
     if options.json:
-        write_json(
-            options.json,
-            found[0].evaluation.to_json() if len(found) == 1 else {"models": [one.to_json() for one in found]},
-        )
+        values = found[0].evaluation.to_json() if len(found) == 1 else {"models": [one.to_json() for one in found]}
+        write_json(options.json, values | {"failed": failed})
 
 
 def _print_one(found: Evaluation) -> None:

@@ -16,7 +16,7 @@ from napari_attnseg.events import EventHandler, Progress
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.evaluation import Evaluation, ImageScore
-from napari_attnseg.training.scoring import score_pair
+from napari_attnseg.training.scoring import OnFailure, require_scored, score_pair
 
 
 def evaluate_images(
@@ -27,6 +27,7 @@ def evaluate_images(
     convention: MaskConvention,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
+    on_failure: OnFailure | None = None,
 ) -> Evaluation:
     """Predict annotated images on a cluster and compare with their masks; see `engine.evaluate`.
 
@@ -38,22 +39,33 @@ def evaluate_images(
         `should_stop` returned True.
     """
     found: dict[int, ImageScore] = {}
+    failed: list[DataError] = []
     folders = sorted({pair.image.parent for pair in pairs})
     with team(client, model, settings, folders, on_event, should_stop) as workers:
         tasks = [(pair, convention) for pair in _with_whole_paths(pairs)]
-        for outcome in workers.each(_score_one, tasks, on_event, should_stop):
+        for done, outcome in enumerate(workers.each(_score_one, tasks, on_event, should_stop), start=1):
             pair = pairs[outcome.number]
-            if outcome.failure:
-                raise DataError(f"{pair.name} could not be predicted: {outcome.failure}")
-            found[outcome.number] = outcome.value
-            on_event(Progress(len(found) / len(pairs), f"{len(found)} of {len(pairs)}, {pair.name}"))
-    return Evaluation(tuple(found[number] for number in range(len(pairs))), load_card(model).class_names)
+            score, sentence = outcome.value or (None, f"{pair.name} could not be predicted: {outcome.failure}")
+            if score is not None:
+                found[outcome.number] = score
+            else:
+                failed.append(DataError(sentence))
+                if on_failure is None:
+                    raise failed[0]
+                on_failure(pair, failed[-1])
+            on_event(Progress(done / len(pairs), f"{done} of {len(pairs)}, {pair.name}"))
+    require_scored(len(found), failed)
+    return Evaluation(tuple(found[number] for number in sorted(found)), load_card(model).class_names)
 
 
-def _score_one(name: str, pair: Pair, convention: MaskConvention) -> ImageScore:
+def _score_one(name: str, pair: Pair, convention: MaskConvention) -> tuple[ImageScore | None, str]:
+    """Score an image on a worker; return the score, or why there is none."""
     model = warm_model(name)
-    with model.in_use() as predictor:
-        return score_pair(predictor, pair, convention, model.is_over)
+    try:
+        with model.in_use() as predictor:
+            return score_pair(predictor, pair, convention, model.is_over), ""
+    except DataError as error:
+        return None, str(error)
 
 
 def _with_whole_paths(pairs: Sequence[Pair]) -> list[Pair]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,11 @@ from napari_attnseg.models.model_card import load_card
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.evaluation import Evaluation
-from napari_attnseg.training.scoring import evaluation_convention
+from napari_attnseg.training.scoring import OnFailure, evaluation_convention, require_scored
 from napari_attnseg.wording import counted
 
-Score = Callable[[Path, Sequence[Pair], MaskConvention, EventHandler, Callable[[], bool]], Evaluation]
-"""What scores a model file on annotated images, telling how far it is and asking whether to stop."""
+Score = Callable[[Path, Sequence[Pair], MaskConvention, EventHandler, Callable[[], bool], OnFailure], Evaluation]
+"""What scores a model file on annotated images, telling how far it is, asking whether to stop, telling what fails."""
 
 _OF_A_RUN = ("best", "last")
 """What the models in a run folder are called; their names alone say nothing."""
@@ -58,9 +58,12 @@ def evaluate_models(
     group_pattern: str | None = None,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
+    on_failure: OnFailure,
     score: Score | None = None,
 ) -> list[Evaluated]:
     """Evaluate each model on the annotated images of a folder, one after the other.
+
+    All are scored on the same images: those that could be scored for each of them; `on_failure` is told of the others.
 
     `group_pattern` is only looked at: whether it matches any image is said before anything is predicted. `score` does
     the work, such as a cluster; None does it here.
@@ -76,7 +79,7 @@ def evaluate_models(
     _require_same_classes(models, labels)
     pairs = _pairs_for_all(models, labels, data, mask_suffix)
     groups_of(pairs, group_pattern)
-    found = []
+    found: list[Evaluated] = []
     for number, (path, label) in enumerate(zip(models, labels, strict=True)):
 
         def tell(event: Event, number: int = number, label: str = label) -> None:
@@ -84,8 +87,17 @@ def evaluate_models(
                 message = f"{label}: {event.message}" if len(models) > 1 and event.message else event.message
                 on_event(Progress((number + event.done) / len(models), message))
 
+        failed: dict[Pair, DataError] = {}
+
+        def fail(pair: Pair, error: DataError, failed: dict[Pair, DataError] = failed) -> None:
+            failed[pair] = error
+            on_failure(pair, error)
+
         try:
-            found.append(_evaluated(path, label, settings, pairs, data, tell, should_stop, score))
+            convention, scored = _scored(path, settings, pairs, data, tell, should_stop, fail, score)
+            pairs = tuple(pair for pair in pairs if pair not in failed)
+            found = [_without(one, failed) for one in found]
+            found.append(Evaluated(label, path, titled(scored, pairs, data), pairs, convention))
         except AttnSegError as error:
             raise type(error)(f"{label}: {error}" if len(models) > 1 else str(error)) from error
     return found
@@ -158,24 +170,40 @@ def story_of_models(found: Sequence[Evaluated], data: Path, command: str) -> Sto
     )
 
 
-def _evaluated(
+def _scored(
     path: Path,
-    label: str,
     settings: PredictionSettings,
     pairs: tuple[Pair, ...],
     data: Path,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
+    on_failure: OnFailure,
     score: Score | None,
-) -> Evaluated:
+) -> tuple[MaskConvention, Evaluation]:
+    """Score a model, and return what the masks' values mean too."""
     if score is None:
         predictor = Predictor(path, settings)
         convention = evaluation_convention(predictor.card, pairs, data)
-        found = evaluate(predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop)
-    else:  # this computer may lack the device that the workers have
-        convention = evaluation_convention(load_card(path), pairs, data)
-        found = score(path, pairs, convention, on_event, should_stop)
-    return Evaluated(label, path, titled(found, pairs, data), pairs, convention)
+        return convention, evaluate(
+            predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop, on_failure=on_failure
+        )
+    convention = evaluation_convention(load_card(path), pairs, data)  # this computer may lack the workers' device
+    return convention, score(path, pairs, convention, on_event, should_stop, on_failure)
+
+
+def _without(one: Evaluated, failed: Mapping[Pair, DataError]) -> Evaluated:
+    """Leave out images that could not be scored for a later model.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    """
+    kept = [number for number, pair in enumerate(one.pairs) if pair not in failed]
+    require_scored(len(kept), list(failed.values()))
+    images = tuple(one.evaluation.images[number] for number in kept)
+    pairs = tuple(one.pairs[number] for number in kept)
+    return replace(one, evaluation=replace(one.evaluation, images=images), pairs=pairs)
 
 
 def _pairs_for_all(

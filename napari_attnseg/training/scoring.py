@@ -28,6 +28,9 @@ from napari_attnseg.prediction.predictor import Prediction, Predictor, Seen
 from napari_attnseg.prediction.room import free_memory, memory_needed
 from napari_attnseg.training.evaluation import ImageScore, score_image
 
+OnFailure = Callable[[Pair, DataError], None]
+"""What is told of an annotated image that cannot be scored."""
+
 
 def score_pairs(
     predictor: Predictor,
@@ -35,6 +38,7 @@ def score_pairs(
     convention: MaskConvention,
     on_progress: Callable[[Pair, int, float], None],
     should_stop: Callable[[], bool],
+    on_failure: OnFailure | None = None,
 ) -> tuple[ImageScore, ...]:
     """Predict annotated images and compare with their masks; see `engine.evaluate`.
 
@@ -42,11 +46,13 @@ def score_pairs(
     ----------
     on_progress
         See `many.predict_many`.
+    on_failure
+        Called with what cannot be scored, which is left out then; None: it is raised.
 
     Raises
     ------
     DataError
-        An image or a mask cannot be used, or is too large for the memory.
+        An image or a mask cannot be used, or is too large for the memory; all of them if there is `on_failure`.
     Stopped
         `should_stop` returned True.
     """
@@ -58,15 +64,30 @@ def score_pairs(
     def alone(pair: Pair) -> ImageScore:
         return score_pair(predictor, pair, convention, should_stop)
 
-    found = {}
+    found, failed = {}, []
     for done in predict_many(predictor, pairs, read, partial(_scored, predictor), alone, on_progress, should_stop):
-        if isinstance(done.error, MemoryError):
-            raise _too_large(done.item) from done.error
-        if done.error is not None:
-            raise done.error
-        assert done.result is not None
-        found[done.item] = done.result
-    return tuple(found[pair] for pair in pairs)
+        if done.result is not None:
+            found[done.item] = done.result
+            continue
+        error = done.error if isinstance(done.error, DataError) else _too_large(done.item)
+        if on_failure is None:
+            raise error from done.error
+        failed.append(error)
+        on_failure(done.item, error)
+    require_scored(len(found), failed)
+    return tuple(found[pair] for pair in pairs if pair in found)
+
+
+def require_scored(count: int, failed: Sequence[DataError]) -> None:
+    """Refuse scores of nothing.
+
+    Raises
+    ------
+    DataError
+        None of the images has been scored; it says why the first one has not.
+    """
+    if not count:
+        raise DataError(str(failed[0]) if len(failed) == 1 else f"No image could be scored: {failed[0]}")
 
 
 def score_pair(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tifffile
@@ -12,9 +13,11 @@ import tifffile
 from napari_attnseg.cli import main
 from napari_attnseg.comparison.scoring import score_run, titled
 from napari_attnseg.data.pairs import Pair
-from napari_attnseg.engine import fit
+from napari_attnseg.engine import evaluate, fit
+from napari_attnseg.errors import DataError
 from napari_attnseg.events import ignore_event
 from napari_attnseg.settings import DataSettings
+from napari_attnseg.training import scoring
 from napari_attnseg.training.evaluation import Evaluation, score_image
 from tests.comparison.page_content import PageContent
 from tests.conftest import TINY, blobs
@@ -78,6 +81,41 @@ def test_images_of_one_name_are_told_by_their_folders(tmp_path: Path) -> None:
     assert images_in(table) == images_in(report / "scores.csv") == called * 2
     text = PageContent(report / "report.html").text
     assert all(f": {name}. Above" in text for name in called), text
+
+
+def test_what_cannot_be_scored_is_left_out_for_all_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One image is damaged; another one is too large for the memory when the second model's turn has come."""
+    data = fill(tmp_path / "data", ["a", "b", "c", "d"], "_MASK")
+    (data / "b.tif").write_bytes((data / "b.tif").read_bytes()[:-200])
+    models = [str(model(tmp_path / f"{number}.safetensors", name="unet")) for number in range(2)]
+    table, scores, report = tmp_path / "s.csv", tmp_path / "s.json", tmp_path / "report"
+    command = ["evaluate", *models, str(data), "--out", str(table), "--json", str(scores), "--report", str(report)]
+    read, asked = scoring.read_image, []
+
+    def read_image(path: Path, axes: str | None = None) -> Any:
+        asked.append(path.name)
+        if path.name == "c.tif" and asked.count("c.tif") > 1:
+            raise MemoryError
+        return read(path, axes)
+
+    monkeypatch.setattr(scoring, "read_image", read_image)
+    assert main([*command, *ON_CPU]) == 1
+    output = capsys.readouterr()
+    assert "2 of 4 images could not be scored, and are in none of the figures: b.tif" in output.err
+    assert "2 images, mean" in output.out
+    assert asked.count("b.tif") == 1, "what one model cannot be scored on is not read for the next"
+    assert images_in(table) == images_in(report / "scores.csv") == ["a", "d"] * 2
+    found = json.loads(scores.read_text())
+    assert [one["images"] for one in found["models"]] == [2, 2]
+    assert ["b.tif" in found["failed"][0], "c is too large" in found["failed"][1]] == [True, True]
+    (data / "a.tif").write_bytes(b"II*")
+    (data / "d.tif").write_bytes(b"II*")
+    assert main([*command, *ON_CPU]) == 1
+    assert "No image could be scored: " in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"[abd]\.tif"):
+        evaluate(models[0], data, device="cpu")
 
 
 def test_a_comparison_tells_images_of_one_name_apart_too(tmp_path: Path) -> None:
