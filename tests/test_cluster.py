@@ -26,6 +26,7 @@ from napari_attnseg.cluster import connection, predicting, sharing, warm_model
 from napari_attnseg.cluster.connection import connected
 from napari_attnseg.cluster.evaluating import evaluate_images
 from napari_attnseg.cluster.predicting import predict_images
+from napari_attnseg.cluster.progress import ClusterProgress
 from napari_attnseg.cluster.sharing import Team, team
 from napari_attnseg.comparison import side_by_side
 from napari_attnseg.engine import evaluate, fit
@@ -33,7 +34,10 @@ from napari_attnseg.errors import ClusterError, Stopped
 from napari_attnseg.events import Event, Notice, Progress, Started, ignore_event
 from napari_attnseg.prediction.claim import claimed
 from napari_attnseg.prediction.outcome import Outcome
+from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.room import free_memory
+from napari_attnseg.prediction.streaming import predict_streamed
+from napari_attnseg.prediction.working_store import remove, store_folder
 from napari_attnseg.settings import PredictionSettings
 from tests.conftest import TINY, blobs, damage_tile
 
@@ -99,6 +103,38 @@ def test_a_killed_worker_costs_no_image(made: SimpleNamespace, client: Client, t
     for path in made.local.iterdir():
         assert np.array_equal(tifffile.imread(path), tifffile.imread(out / path.name))
     assert pids[0] not in client.run(os.getpid).values()
+
+
+def test_rows_of_large_images_count_in_the_progress(made: SimpleNamespace, tmp_path: Path) -> None:
+    places = outputs(made, tmp_path / "out")
+    first, second = list(places)[:2]
+    settings = ON_CPU.model_copy(update={"tile_by_tile": "always", "tile_size": 64, "overlap": 16, "batch_size": 1})
+    rows: list[int] = []
+    with pytest.raises(Stopped):
+        predict_streamed(
+            Predictor(made.model, settings), second, tmp_path / "out",
+            lambda large: rows.append(large.rows_done), lambda: rows[-1:] == [2],
+        )  # fmt: skip
+    events: list[Event] = []
+    now = [0.0]
+    progress = ClusterProgress(places, 0, events.append, lambda: now[0])
+    progress.look()
+    assert not events, "looked at a moment ago"
+    now[0] = 10.0
+    progress.look()
+    now[0] = 20.0
+    progress.look()
+    (event,) = (one for one in events if isinstance(one, Progress))
+    assert event.message.startswith(f"0 of {COUNT}, {second.name}: row 2 of ")
+    share = 2 / int(event.message.split()[-1]) / COUNT
+    assert event.done == pytest.approx(share)
+    assert event.seconds_left == pytest.approx(10 * (1 - share) / share)
+    progress.one_more(first)
+    remove(store_folder(second, tmp_path / "out"))
+    progress.one_more(second)
+    shares = [one.done for one in events if isinstance(one, Progress)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 2 / COUNT
 
 
 def test_evaluate_gathers_the_same_scores(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from distributed import Client
 
+from napari_attnseg.cluster.progress import ClusterProgress
 from napari_attnseg.cluster.sharing import failure_of, team
 from napari_attnseg.cluster.warm_model import warm_model
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError, GapsError, InUseError, Stopped
-from napari_attnseg.events import EventHandler, Notice, Progress, Started
+from napari_attnseg.events import EventHandler, Notice, Started
 from napari_attnseg.models.model_card import load_card
 from napari_attnseg.models.presets import PRESETS
 from napari_attnseg.prediction.outcome import Outcome
@@ -60,8 +61,8 @@ def predict_images(
     images = list(outputs)
     folders = {path.parent for path in (*images, *outputs.values())}
     outcome, grey = outcome or Outcome(), 0
-    done_before, count = outcome.asked, outcome.asked + len(images)
-    began = time.monotonic()
+    count = outcome.asked + len(images)
+    progress = ClusterProgress(outputs, outcome.asked, on_event)
     try:
         with team(client, model, settings, sorted(folders), on_event, should_stop, digest) as workers:
             what = f"Predict {counted(count, 'image')} with {model.name} on a cluster"
@@ -69,7 +70,7 @@ def predict_images(
             if settings.attention and not PRESETS[card.model.name].gates:
                 on_event(Notice(f"{model.name} is a {card.model.name}, which has no attention gates."))
             tasks = [(str(image.absolute()), str(outputs[image].parent.absolute()), digest) for image in images]
-            for one in workers.each(_predict_one, tasks, on_event, should_stop):
+            for one in workers.each(_predict_one, tasks, on_event, should_stop, progress.look):
                 image = images[one.number]
                 channels, sentence, notices = one.value or (
                     0,
@@ -84,9 +85,7 @@ def predict_images(
                 if sentence:
                     (outcome.gaps if channels else outcome.failed).append(sentence)
                     on_event(Notice(sentence))
-                done = outcome.asked
-                left = (time.monotonic() - began) * (count - done) / (done - done_before)
-                on_event(Progress(done / count, f"{done} of {count}, {image.name}", seconds_left=left))
+                progress.one_more(image)
     except Stopped:
         pass
     if grey and (settings.channels if settings.channels != "as-is" else card.data.channels) == "rgb":

@@ -57,6 +57,7 @@ class Team:
         tasks: Sequence[tuple[Any, ...]],
         on_event: EventHandler,
         should_stop: Callable[[], bool],
+        on_wait: Callable[[], None] = lambda: None,
     ) -> Iterator[Outcome]:
         """Have each task done by some worker, and yield what comes of each as soon as it is there, in any order.
 
@@ -70,6 +71,8 @@ class Team:
             Called with notices about workers.
         should_stop
             Asked several times a second; True cancels what has not begun.
+        on_wait
+            Called several times a second while nothing is done.
 
         Raises
         ------
@@ -85,7 +88,7 @@ class Team:
         numbers = {future.key: number for number, future in enumerate(futures)}
         watch = _Watch(self.client, on_event, should_stop)
         try:
-            for future in _done(futures, watch):
+            for future in _done(futures, watch, on_wait):
                 yield _outcome(future, numbers[future.key], watch)
                 future.release()
         finally:
@@ -157,7 +160,9 @@ def _look_round(name: str, places: Sequence[str]) -> tuple[str, str]:
         return address, predictor.compute.description
 
 
-def _done(futures: Sequence[Future[Any]], watch: _Watch) -> Iterator[Future[Any]]:
+def _done(
+    futures: Sequence[Future[Any]], watch: _Watch, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[Future[Any]]:
     """Yield the tasks as they are done; see `Team.each`."""
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     for future in futures:
@@ -168,6 +173,7 @@ def _done(futures: Sequence[Future[Any]], watch: _Watch) -> Iterator[Future[Any]
         try:
             future = done.get(timeout=_SECONDS_BETWEEN_QUESTIONS)
         except Empty:
+            on_wait()
             continue
         left -= 1
         yield future
