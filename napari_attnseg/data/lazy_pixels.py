@@ -43,8 +43,8 @@ class Pixels:
         colours = (info.channels,) if info.is_rgb else ()
         return (*(1 for _ in info.stack_shape), *channels, down, across, *colours)
 
-    def mark_damage(self, on_damage: Callable[[Damage], None]) -> None:
-        """Read zeros, and tell of it, where a tile or strip cannot be decoded, from now on."""
+    def mark_damage(self, on_damage: Callable[[Damage], None] | None) -> None:
+        """Read zeros, and tell of it, where a tile or strip cannot be decoded, from now on; None: raise an error."""
         self._regions.on_damage = on_damage
 
     @property

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import reduce
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import numpy as np
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import is_large
 from napari_attnseg.data.mask_rows import MaskRows, can_be_read_in_rows
-from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct, read_labels
-from napari_attnseg.data.tiff import read_info
+from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct, read_labels, whole_numbers
+from napari_attnseg.data.tiff import read_info, read_planes
 
-_AT_ONCE = 2**24  # pixels
+_AT_ONCE = 2**25  # pixels
+_TILE = 512  # rows of a tile as most programs write them
 
 Array = np.ndarray[Any, Any]
 
@@ -35,22 +35,33 @@ def survey_mask(path: Path) -> MaskValues:
     """List the values of one mask; see `survey_masks`."""
     info = read_info(path)
     if is_large(info) and can_be_read_in_rows(info):
-        return _of_rows(MaskRows(path), info)
+        values, foreground = None, 0
+        for part in _parts(info):
+            found = distinct(part)
+            values = found if values is None else np.union1d(values, found)
+            foreground += int(np.count_nonzero(part))
+        assert values is not None
+        return _found(values, foreground, (info.n_planes, info.height, info.width), info)
     labels, info = read_labels(path)
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     return _found(distinct(labels), int(np.count_nonzero(labels)), shape, info)
 
 
-def _of_rows(rows: MaskRows, info: ImageInfo) -> MaskValues:
-    values, foreground = [np.array([], int)], 0
-    step = max(_AT_ONCE // max(info.width, 1), 1)
-    for plane in range(info.n_planes):
-        for top in range(0, info.height, step):
-            part = rows.part(plane, slice(top, min(top + step, info.height)))
-            values.append(distinct(part))
-            foreground += int(np.count_nonzero(part))
-        values = [reduce(np.union1d, values)]
-    return _found(values[0], foreground, rows.shape, info)
+def _parts(info: ImageInfo) -> Iterator[Array]:
+    """Yield all pixels: several planes at once where they are small, some rows where they are large."""
+    size = info.height * info.width
+    if size > _AT_ONCE:
+        rows = MaskRows(info.path)
+        step = max(_AT_ONCE // info.width, 1)
+        step -= step % _TILE if step > _TILE else 0
+        for plane in range(info.n_planes):
+            for top in range(0, info.height, step):
+                yield rows.part(plane, slice(top, min(top + step, info.height)))
+        return
+    count = max(_AT_ONCE // max(size, 1), 1)
+    for first in range(0, info.n_planes, count):
+        planes = range(first, min(first + count, info.n_planes))
+        yield whole_numbers(read_planes(info.path, planes, as_stored=True).pixels, info.path)
 
 
 def _found(values: Array, foreground: int, shape: tuple[int, int, int], info: ImageInfo) -> MaskValues:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_attnseg.data.file_state import require_unchanged, state_of
+from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import opened_pixels
 from napari_attnseg.data.lazy_pixels import Pixels
 from napari_attnseg.data.ome_zarr_image import is_ome_zarr, zarr_rows
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.data.tiff import read_info
+from napari_attnseg.errors import DataError
 
 Array = np.ndarray[Any, Any]
 
 
 class FileParts:
-    """The planes of a file, which is opened for each part that is read and must not change between.
+    """The planes of a file, which stays open after the first part that is read, and must not change.
 
     Parameters
     ----------
@@ -36,11 +39,16 @@ class FileParts:
 
     def __init__(self, path: Path, axes: str | None = None) -> None:
         self.path = Path(path)
-        self.info = read_info(self.path, axes)
-        self._axes = axes
         self._is_zarr = is_ome_zarr(self.path)
         self._state = None if self._is_zarr else state_of(self.path)
-        self._whole: Array | None = None
+        self.info: ImageInfo = read_info(self.path, axes)
+        self._axes = axes
+        self._files = ExitStack()
+        self._pixels: Pixels | Array | None = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_files"):
+            self._files.close()
 
     def read(self, plane: int, rows: slice, on_damage: Callable[[Damage], None] | None = None) -> Array:
         """Read some rows of a plane, interpreted as `tiff.read_image` does: (channel, y, x).
@@ -59,22 +67,28 @@ class FileParts:
         """
         if self._is_zarr:
             return zarr_rows(self.path, plane, rows)
-        require_unchanged(self.path, self._state)
-        place = tuple(int(i) for i in np.unravel_index(plane, self.info.stack_shape)) if self.info.stack_shape else ()
-        if self._whole is not None:
-            part = self._part_of(self._whole, place, rows)
-        else:
-            with opened_pixels(self.path, self._axes) as (_, pixels):
-                if not isinstance(pixels, Pixels):
-                    self._whole = pixels
-                elif on_damage is not None:
-                    pixels.mark_damage(on_damage)
-                part = self._part_of(pixels, place, rows)
-        require_unchanged(self.path, self._state)
-        return part
+        with self._unchanged():
+            if self._pixels is None:
+                _, self._pixels = self._files.enter_context(opened_pixels(self.path, self._axes))
+            if isinstance(self._pixels, Pixels):
+                self._pixels.mark_damage(on_damage)
+            return self._part(plane, rows)
 
-    def _part_of(self, pixels: Any, place: tuple[int, ...], rows: slice) -> Array:
-        if self.info.is_rgb:
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        require_unchanged(self.path, self._state)
+        try:
+            yield
+        except DataError:
+            require_unchanged(self.path, self._state)  # else it only looks damaged
+            raise
+        require_unchanged(self.path, self._state)
+
+    def _part(self, plane: int, rows: slice) -> Array:
+        info = self.info
+        pixels: Any = self._pixels
+        place = tuple(int(index) for index in np.unravel_index(plane, info.stack_shape)) if info.stack_shape else ()
+        if info.is_rgb:
             return np.moveaxis(np.asarray(pixels[(*place, rows)]), -1, 0)
         part = np.asarray(pixels[(*place, ..., rows, slice(None))])
         return part if part.ndim == 3 else part[None]

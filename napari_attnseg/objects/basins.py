@@ -7,7 +7,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +37,7 @@ def merged(basins: Array, steep: Array, neck: float, connectivity: int) -> Array
     count = int(basins.max(initial=0))
     if count < 2:
         return basins
-    tops = np.concatenate([[0.0], ndimage.maximum(steep, basins, np.arange(1, count + 1))])
+    tops = highest(steep, basins, count)
     depth = -math.log(1 - neck)
     parents = np.arange(count + 1)
 
@@ -56,6 +55,50 @@ def merged(basins: Array, steep: Array, neck: float, connectivity: int) -> Array
             parents[low] = high
     roots = np.array([root(number) for number in range(count + 1)])
     return np.asarray(roots[basins])
+
+
+def highest(values: Array, numbers: Array, count: int) -> Array:
+    """Return the highest value under each number from 0 to `count`; in a fraction of scipy's time, which sorts."""
+    found = np.full(count + 1, -np.inf)
+    there = np.flatnonzero(numbers)
+    np.maximum.at(found, numbers.ravel()[there], values.ravel()[there])
+    return found
+
+
+def untied(flood: Array, markers: Array, pieces: Array) -> Array:
+    """Return what is flooded with no two pixels of markers equal that lie in one piece.
+
+    A watershed takes equal ones in an order that depends on all that is in the array. Those that come later in it are
+    lifted by the smallest step there is, so that each piece is flooded as if it were alone.
+
+    Parameters
+    ----------
+    flood
+        Real numbers; the lowest are flooded first.
+    markers
+        Whole numbers; 0 is no marker.
+    pieces
+        The number of the connected piece of each pixel.
+    """
+    at = np.flatnonzero(markers)
+    of_piece, of_marker = pieces.ravel()[at], markers.ravel()[at]
+    size = int(of_piece.max(initial=0)) + 1
+    low, high = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64)
+    np.minimum.at(low, of_piece, of_marker)
+    np.maximum.at(high, of_piece, of_marker)
+    at = at[low[of_piece] < high[of_piece]]  # elsewhere there is one marker, and nothing to decide
+    values, of_piece = flood.ravel()[at], pieces.ravel()[at]
+    order = np.lexsort((at, values, of_piece))
+    at, values, of_piece = at[order], values[order], of_piece[order]
+    follows = np.concatenate([[False], (of_piece[1:] == of_piece[:-1]) & (values[1:] == values[:-1])])
+    for number in np.flatnonzero(follows).tolist():
+        end = number
+        while end < len(values) and of_piece[end] == of_piece[number - 1] and values[end] <= values[end - 1]:
+            values[end] = np.nextafter(values[end - 1], np.inf)
+            end += 1
+    flooded = flood.copy()
+    flooded.ravel()[at] = values
+    return flooded
 
 
 def _saddles(basins: Array, steep: Array, count: int, connectivity: int) -> list[tuple[int, int, float]]:

@@ -31,6 +31,7 @@ class FilePlanes:
         plane = info.height * info.width * info.channels * np.dtype(info.dtype).itemsize
         self._count = max(CHUNK // max(plane, 1), 1)
         self._read: tuple[int, Array] | None = None
+        self._part: tuple[tuple[int, int, int], Array] | None = None
 
     def __getitem__(self, plane: int, /) -> Array:
         """Return a plane.
@@ -55,7 +56,13 @@ class FilePlanes:
         DataError
             The pixels are damaged.
         """
-        return self[plane] if self._is_all(rows) else self._parts.read(int(self._order[plane]), rows)
+        if self._is_all(rows):
+            return self[plane]
+        if self._part is None or self._part[0] != (plane, rows.start, rows.stop):
+            self._part = None
+            read = self._parts.read(int(self._order[plane]), rows)
+            self._part = ((plane, rows.start, rows.stop), read)  # a threshold needs it, and the cuts do too
+        return self._part[1]
 
     def _is_all(self, rows: slice) -> bool:
         return rows.indices(self.size[0])[:2] == (0, self.size[0])

@@ -14,7 +14,7 @@ from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.linking import Linker
 from napari_attnseg.objects.room import goes_in_strips, require_room
 from napari_attnseg.objects.separate import Objects, degree, least_pixels, separate
-from napari_attnseg.objects.strips import Planes, is_large, part_of, rows_of, strips_of
+from napari_attnseg.objects.strips import Planes, is_large_plane, part_of, rows_of, strips_of
 from napari_attnseg.objects.sweep import separate_in_strips
 from napari_attnseg.settings import ObjectSettings
 
@@ -169,7 +169,7 @@ def _linked(
     through = geometry.through(settings.reach)
     linker = Linker(geometry.stack_shape, through, degree(settings, 2 + sum(through)))
     size = labels.shape[1:]
-    in_rows = is_large(size) and not any(through)
+    in_rows = is_large_plane(size) and not any(through)
     for plane in range(len(labels)):
         for rows in strips_of(size) if in_rows else [slice(0, size[0])]:
             if should_stop():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,9 @@ class Intensities:
         self._known = np.zeros(many, np.int64)
         self._totals, self._squares = np.zeros(many), np.zeros(many)
         self._least, self._most = np.full(many, np.inf), np.full(many, -np.inf)
-        self._shift: Array | None = None
+        self._shift, self._is_shifted = np.zeros(len(self._channels)), np.zeros(len(self._channels), bool)
 
-    def add(self, part: slice, numbers: Array, values: Array) -> None:
+    def add(self, part: slice, numbers: Array, values: Iterable[Array]) -> None:
         """Take some pixels.
 
         Parameters
@@ -41,14 +41,14 @@ class Intensities:
         numbers
             Of the object of each pixel, counted from the start of `part`.
         values
-            (channel, pixel).
+            For each channel the values of these pixels; taken one after the other, so that they may be made then.
         """
-        if self._shift is None:  # so that large values of little spread keep their digits
-            finite = [channel[np.isfinite(channel)] for channel in values.astype(np.float64)]
-            self._shift = np.array([channel[0] if len(channel) else 0.0 for channel in finite])
-        for channel, row in enumerate(values.astype(np.float64)):
+        for channel, stored in enumerate(values):
+            row = np.asarray(stored, np.float64)
             known = np.isfinite(row)
-            at, row = numbers[known], row[known]
+            at, row = (numbers, row) if known.all() else (numbers[known], row[known])
+            if not self._is_shifted[channel] and len(row):  # so that large values of little spread keep their digits
+                self._is_shifted[channel], self._shift[channel] = True, row[0]
             size = part.stop - part.start
             shifted = row - self._shift[channel]
             self._known[channel, part] += np.bincount(at, minlength=size)
@@ -65,7 +65,7 @@ class Intensities:
             with np.errstate(invalid="ignore", divide="ignore"):
                 mean = self._totals[channel, 1:] / known
                 spread = np.sqrt(np.maximum(self._squares[channel, 1:] / known - mean**2, 0))
-            shift = self._shift[channel] if self._shift is not None else 0.0
+            shift = self._shift[channel]
             values = (mean + shift, self._least[channel, 1:], self._most[channel, 1:], spread)
             for kind, row in zip(KINDS, values, strict=True):
                 found[f"{kind} {name}"] = np.where(known > 0, row, np.nan)

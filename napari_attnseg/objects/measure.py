@@ -11,7 +11,6 @@ import numpy as np
 from skimage.measure import regionprops
 
 from napari_attnseg.errors import DataError, Stopped
-from napari_attnseg.objects import strips
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.intensities import Intensities
 from napari_attnseg.objects.separate import Objects
@@ -20,7 +19,8 @@ from napari_attnseg.objects.table import Table
 from napari_attnseg.settings import Reach
 
 _OBJECTS_AT_ONCE = 200  # that are measured before a stop is asked for
-_LARGEST_OUTLINE = strips.MOST_AT_ONCE  # pixels of the box around an object; an outline takes many bytes for each
+LARGEST_OUTLINE = 2**27
+"""Pixels of the box around an object of which solidity and perimeter are measured; they take some bytes for each."""
 
 Array = np.ndarray[Any, Any]
 
@@ -93,18 +93,19 @@ class Measuring:
         part = slice(low, low + int(numbers.max()) + 1)
         counts = np.bincount(numbers)
         self.pixels[part] += counts
-        rows, columns = np.divmod(flat, labels.shape[1])
-        for axis, values in (("Y", rows + top), ("X", columns)):
+        for axis in "YX":
+            values = flat // labels.shape[1] + top if axis == "Y" else flat % labels.shape[1]
             self._sums[axis][part] += np.bincount(numbers, values)
             np.minimum.at(self._first[axis][part], numbers, values)
             np.maximum.at(self._last[axis][part], numbers, values)
+            del values
         here = np.flatnonzero(counts) + part.start
         for axis in "TZ":
             self._sums[axis][part] += counts * float(place[axis])
             self._first[axis][here] = np.minimum(self._first[axis][here], place[axis])
             self._last[axis][here] = np.maximum(self._last[axis][here], place[axis])
         if pixels is not None:
-            self._intensities.add(part, numbers, pixels.reshape(len(pixels), -1)[:, flat])
+            self._intensities.add(part, numbers, (channel.ravel()[flat] for channel in pixels))
         return here
 
     @property
@@ -123,7 +124,7 @@ class Measuring:
                 if count % _OBJECTS_AT_ONCE == 0:
                     on_progress(count / len(here))
                 box = tuple(slice(self._first[axis][number], self._last[axis][number] + 1) for axis in "YX")
-                if (box[0].stop - box[0].start) * (box[1].stop - box[1].start) > _LARGEST_OUTLINE:
+                if (box[0].stop - box[0].start) * (box[1].stop - box[1].start) > LARGEST_OUTLINE:
                     continue
                 (region,) = regionprops((np.asarray(labels[box]) == number).astype(np.uint8))
                 self._shapes["Solidity"][number] = region.solidity

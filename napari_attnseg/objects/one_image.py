@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from napari_attnseg.errors import SettingsError
 from napari_attnseg.objects.blank import require_disk
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
-from napari_attnseg.objects.measure import measure
+from napari_attnseg.objects.measure import LARGEST_OUTLINE, measure
 from napari_attnseg.objects.reading import (
     Image,
     above,
@@ -35,9 +34,10 @@ from napari_attnseg.objects.reading import (
 from napari_attnseg.objects.room import BYTES_TO_COUNT, bytes_to_read, require_memory, require_room
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.sources import Source
-from napari_attnseg.objects.strips import MOST_AT_ONCE, Planes, is_large
+from napari_attnseg.objects.strips import Planes, is_large_plane, pixels_in_strip
 from napari_attnseg.objects.table import Row, Table, summary
 from napari_attnseg.settings import ObjectSettings
+from napari_attnseg.wording import counted
 
 Array = np.ndarray[Any, Any]
 OnProgress = Callable[[float], None]
@@ -73,7 +73,7 @@ def objects_of_source(
     Raises
     ------
     DataError
-        A file cannot be read, files do not belong together, or the memory is not enough.
+        A file cannot be read, files do not belong together, or memory or disk are not enough.
     SettingsError
         The settings do not go with the image.
     Stopped
@@ -87,7 +87,7 @@ def objects_of_source(
     if convention.kind == "instances":
         numbers = read_numbers(source.labels, of_image)
         geometry = _geometry(like, numbers.shape[0])
-        objects = numbered(numbers, geometry, settings.reach)
+        objects = numbered(numbers, geometry, settings.reach, lambda share: on_progress(0.7 * share), should_stop)
     else:
         classes: Planes = (read := read_classes(source.labels, convention, of_image))
         geometry = _geometry(like, read.shape[0])
@@ -158,7 +158,22 @@ def measured(
     )
     height, width = objects.labels.shape[1:]
     rows = summary(table, geometry, settings.reach, (height, width), name)
-    return Result(objects, geometry, like, table, rows, image.notice if image is not None else "")
+    notices = [_large_notice(table), image.notice if image is not None else ""]
+    return Result(objects, geometry, like, table, rows, " ".join(notice for notice in notices if notice))
+
+
+def _large_notice(table: Table) -> str:
+    """Say which objects are too large for an outline; '' if none is."""
+    if "Solidity" not in table.columns:
+        return ""
+    boxes = table.columns["Width (px)"] * table.columns["Height (px)"]
+    count = int(np.count_nonzero(boxes > LARGEST_OUTLINE))
+    if not count:
+        return ""
+    return (
+        f"The box around {counted(count, 'object')} has over {LARGEST_OUTLINE / 1e6:.0f} million pixels: too many for "
+        "solidity and perimeter."
+    )
 
 
 def objects_path(stem: str, like: Path, folder: Path) -> Path:
@@ -167,7 +182,9 @@ def objects_path(stem: str, like: Path, folder: Path) -> Path:
 
 
 def write_objects(path: Path, result: Result) -> None:
-    """Write numbered objects as TIFF, with the axes and the pixel size of their image; a pyramid if planes are large.
+    """Write numbered objects as TIFF, with the axes and the pixel size of their image.
+
+    Large planes become a pyramid in tiles, whose last axes are YX also where those of the image are XY.
 
     Raises
     ------
@@ -176,10 +193,11 @@ def write_objects(path: Path, result: Result) -> None:
     """
     labels, like = result.objects.labels, result.like
     geometry = result.geometry
-    if is_large(labels.shape[1:]):
+    if is_large_plane(labels.shape[1:]):
         info = replace(like, stack_axes=geometry.stack_axes, stack_shape=geometry.stack_shape)
         layout = Layout(info, str(labels.dtype))
         stack = labels.reshape((*geometry.stack_shape, *labels.shape[1:]))
+        stack = stack.transpose([f"{geometry.stack_axes}YX".index(axis) for axis in layout.axes])
         write_pyramid(path, [stack[..., :: 2**n, :: 2**n] for n in range(len(layout.level_shapes))], layout)
     elif labels.shape[0] != like.n_planes:  # a stack of masks that does not say which axis it has
         write_image(path, labels, "ZYX", like=like)
@@ -188,7 +206,7 @@ def write_objects(path: Path, result: Result) -> None:
 
 
 def _require_room(source: Source, convention: MaskConvention, settings: ObjectSettings, axes: str | None) -> None:
-    """Refuse what does not fit into memory, by what the files say of themselves, before their pixels are read."""
+    """Refuse what memory or disk have no room for, by what the files say of themselves, before pixels are read."""
     stored = read_info(source.labels)
     like = read_info(source.image, axes) if source.image is not None else stored
     size = (stored.height, stored.width)
@@ -196,9 +214,10 @@ def _require_room(source: Source, convention: MaskConvention, settings: ObjectSe
     name = (source.image or source.labels).name
     require_disk((planes, *size))
     read = 0 if is_read_in_rows(stored) else bytes_to_read(stored)
+    if is_large_plane(size):
+        read += pixels_in_strip(size) * like.channels * np.dtype(like.dtype).itemsize
     if convention.kind == "instances":
-        counted = min(math.prod(size) * planes, MOST_AT_ONCE) if is_large(size) else math.prod(size) * planes
-        require_memory(counted * BYTES_TO_COUNT + read, f"Finding the objects of {name}")
+        require_memory(pixels_in_strip(size) * BYTES_TO_COUNT + read, f"Finding the objects of {name}")
     else:
         require_room(size, _geometry(like, planes), settings, name, besides=read)
 

@@ -1,10 +1,11 @@
-"""Masks, probabilities and images as planes: at once where they are small, plane by plane where they are large."""
+"""Masks, probabilities and images as planes: at once where they are small, in parts where they are large."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,14 @@ from napari_attnseg.data.mask_survey import survey_mask
 from napari_attnseg.data.mask_values import MaskValues, distinct, order_of_planes, read_labels
 from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.tiff import read_image, read_info
-from napari_attnseg.errors import ChangedError, DataError
+from napari_attnseg.errors import ChangedError, DataError, Stopped
 from napari_attnseg.objects.blank import blank, of_smallest_type, require_disk
 from napari_attnseg.objects.file_planes import FilePlanes, IntensityPlanes
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.room import bytes_to_read, require_memory
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.objects.sources import Source
-from napari_attnseg.objects.strips import Planes, Rows, part_of, strips_of
-from napari_attnseg.objects.strips import is_large as is_large_plane
+from napari_attnseg.objects.strips import Planes, Rows, is_large_plane, part_of, strips_of
 from napari_attnseg.settings import Reach
 
 Array = np.ndarray[Any, Any]
@@ -125,7 +125,13 @@ def is_read_in_rows(info: ImageInfo) -> bool:
     return is_large_plane((info.height, info.width)) and can_be_read_in_rows(info)
 
 
-def numbered(labels: Array | MaskRows, geometry: Geometry, reach: Reach) -> Objects:
+def numbered(
+    labels: Array | MaskRows,
+    geometry: Geometry,
+    reach: Reach,
+    on_progress: Callable[[float], None] = lambda share: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Objects:
     """Take numbers as objects; they are made to follow each other, in their order.
 
     A number that is on planes which one object cannot go through, by `reach`, is a new object on each.
@@ -136,14 +142,33 @@ def numbered(labels: Array | MaskRows, geometry: Geometry, reach: Reach) -> Obje
         Whole numbers from 0 up (plane, y, x).
     geometry, reach
         The stack, and what objects can go through.
+    on_progress, should_stop
+        As in `finding.find_objects`.
+
+    Raises
+    ------
+    DataError
+        They cannot be read, or the disk has no room for them.
+    Stopped
+        `should_stop` returned True.
     """
     found, count = blank(labels.shape), 0
+    strips = list(strips_of(labels.shape[1:]))
+    done = 0
+
+    def parts(planes: Sequence[int]) -> Iterator[tuple[int, slice, Array]]:
+        nonlocal done
+        for plane, rows in product(planes, strips):
+            if should_stop():
+                raise Stopped
+            yield plane, rows, part_of(labels, plane, rows)
+            done += 1
+            on_progress(done / (2 * labels.shape[0] * len(strips)))
+
     for planes in geometry.together(reach):
-        places = [(plane, rows) for plane in planes for rows in strips_of(labels.shape[1:])]
-        values = reduce(np.union1d, (distinct(part_of(labels, *place)) for place in places))
+        values = reduce(np.union1d, (distinct(part) for _, _, part in parts(planes)))
         values = values[values > 0]
-        for plane, rows in places:
-            part = part_of(labels, plane, rows)
+        for plane, rows, part in parts(planes):
             found[plane, rows] = np.where(part > 0, np.searchsorted(values, part) + 1 + count, 0)
         count += len(values)
     return Objects(of_smallest_type(found, count), np.array([0] + count * [1], np.uint8))

@@ -11,12 +11,11 @@ from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.memory import free_memory
 from napari_attnseg.errors import DataError
 from napari_attnseg.objects.geometry import Geometry
-from napari_attnseg.objects.strips import MOST_AT_ONCE, is_large
-from napari_attnseg.objects.sweep import most_looked_at
+from napari_attnseg.objects.strips import Window, is_large_plane, pixels_in_strip
 from napari_attnseg.settings import ObjectSettings
 
-BYTES_TO_SEPARATE, BYTES_TO_LINK = 60, 40  # of memory for each pixel that is looked at at once
-BYTES_TO_COUNT = 32  # the same, where objects have numbers already
+BYTES_TO_SEPARATE, BYTES_TO_LINK = 75, 40  # of memory for each pixel that is looked at at once
+BYTES_TO_COUNT = 64  # the same, where objects have numbers already
 
 
 def require_memory(needed: float, what: str, ways: Sequence[str] = ()) -> None:
@@ -71,9 +70,10 @@ def require_room(
     pixels = math.prod(size) * planes
     if settings.split and goes_in_strips(size, planes):
         lengths = geometry.lengths(settings, name)
-        pixels = most_looked_at(size, planes, lengths if planes > 1 else lengths[1:], settings)
-    elif not any(geometry.through(settings.reach)):
-        pixels = min(pixels, MOST_AT_ONCE)
+        spacing = lengths if planes > 1 else lengths[1:]
+        pixels = Window.of(size, planes, spacing, settings).pixels(size, planes)
+    elif not settings.split and not any(geometry.through(settings.reach)):
+        pixels = pixels_in_strip(size)
     needed = pixels * (BYTES_TO_SEPARATE if settings.split else BYTES_TO_LINK)
     ways = [
         *(["take each plane by itself (--reach planes)"] if planes > 1 else []),
@@ -88,7 +88,7 @@ def goes_in_strips(size: tuple[int, ...], planes: int) -> bool:
     That takes longer for a volume, of which each window shows all planes, and so it is done where memory is short.
     """
     pixels = math.prod(size) * planes
-    return is_large(size, planes) and (planes == 1 or pixels * BYTES_TO_SEPARATE > free_memory() / 2)
+    return is_large_plane(size) if planes == 1 else pixels * BYTES_TO_SEPARATE > free_memory() / 2
 
 
 def bytes_to_read(info: ImageInfo) -> int:

@@ -19,8 +19,9 @@ from skimage.measure import label
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
+from napari_attnseg.data.mask_values import distinct
 from napari_attnseg.errors import Stopped
-from napari_attnseg.objects.basins import merged
+from napari_attnseg.objects.basins import highest, merged, untied
 from napari_attnseg.settings import ObjectSettings
 
 Array = np.ndarray[Any, Any]
@@ -81,7 +82,7 @@ def separate(
     lengths = tuple(spacing) if spacing is not None else (1.0,) * classes.ndim
     found = np.zeros(classes.shape, np.uint32)
     of_class: list[int] = [0]
-    for number in [int(value) for value in np.unique(classes) if value]:
+    for number in [int(value) for value in distinct(classes.astype(np.uint8, copy=False)) if value]:
         _go_on(should_stop)
         box = _with_margin(ndimage.find_objects((classes == number).astype(np.uint8))[0], classes.shape)
         mask = classes[box] == number
@@ -138,12 +139,12 @@ def _separated(
     steps = degree(settings, mask.ndim)
     structure = ndimage.generate_binary_structure(mask.ndim, steps)
     _go_on(should_stop)
-    basins = watershed(-steep, summits, connectivity=structure, mask=mask)
+    basins = watershed(untied(-steep, summits, pieces), summits, connectivity=structure, mask=mask)
     _go_on(should_stop)
     found = merged(basins, steep, settings.neck, steps)
     if settings.min_distance > 0:
         markers = _thinned(found, height, pieces, lengths, settings.min_distance)
-        found = watershed(-steep, markers, connectivity=structure, mask=mask)
+        found = watershed(untied(-steep, markers, pieces), markers, connectivity=structure, mask=mask)
     return _in_order(found)
 
 
@@ -163,7 +164,7 @@ def _height(mask: Array, probability: Array | None, lengths: tuple[float, ...], 
 def _thinned(objects: Array, height: Array, pieces: Array, lengths: tuple[float, ...], distance: float) -> Array:
     """Mark the summit of each object, without the lower one of two in a piece that are nearer than `distance`."""
     numbers = np.unique(objects[objects > 0])
-    places = np.array(ndimage.maximum_position(height, objects, numbers), int).reshape(len(numbers), -1)
+    places = _first_summits(objects, height)[numbers]
     tops, piece = height[tuple(places.T)], pieces[tuple(places.T)]
     tree = cKDTree(places * np.array(lengths))
     dropped = np.zeros(len(numbers), bool)
@@ -176,6 +177,15 @@ def _thinned(objects: Array, height: Array, pieces: Array, lengths: tuple[float,
     markers = np.zeros_like(objects)
     markers[tuple(places[~dropped].T)] = numbers[~dropped]
     return markers
+
+
+def _first_summits(objects: Array, height: Array) -> Array:
+    """Return the first of the highest pixels of each object, by number: its indices."""
+    tops = highest(height, objects, int(objects.max(initial=0)))
+    at = np.flatnonzero((objects > 0) & (height == tops[objects]))
+    first = np.zeros(len(tops), np.int64)
+    first[objects.ravel()[at][::-1]] = at[::-1]
+    return np.stack(np.unravel_index(first, objects.shape), axis=1)
 
 
 def _go_on(should_stop: ShouldStop) -> None:
@@ -194,9 +204,10 @@ def _kept(labels: Array, min_pixels: float) -> tuple[Array, int]:
 
 def _in_order(labels: Array) -> Array:
     """Number objects in the order in which their pixels come first, uint32."""
-    values, first = np.unique(labels, return_index=True)
-    rank = np.zeros(int(labels.max(initial=0)) + 1, np.uint32)
-    order = values[np.argsort(first)]
-    order = order[order > 0]
-    rank[order] = np.arange(1, len(order) + 1)
+    at = np.flatnonzero(labels)
+    first = np.full(int(labels.max(initial=0)) + 1, -1)
+    first[labels.ravel()[at][::-1]] = at[::-1]
+    values = np.flatnonzero(first >= 0)
+    rank = np.zeros(len(first), np.uint32)
+    rank[values[np.argsort(first[values])]] = np.arange(1, len(values) + 1)
     return np.asarray(rank[labels])

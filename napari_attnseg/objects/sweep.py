@@ -11,30 +11,19 @@ on is the one that has most of its pixels there already.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from skimage.measure import label
 
 from napari_attnseg.errors import Stopped
-from napari_attnseg.objects import strips
-from napari_attnseg.objects.separate import separate
-from napari_attnseg.objects.strips import Planes, rows_of, strips_of
+from napari_attnseg.objects.separate import Objects, separate
+from napari_attnseg.objects.strips import Planes, Window, rows_of, strips_of
 from napari_attnseg.settings import ObjectSettings
-
-_CONTEXT, _CONTEXT_OF_VOLUMES = 256, 64  # rows above and below of what is decided, where a region is cut
-_STEPS_AT_ONCE = 2
 
 Array = np.ndarray[Any, Any]
 ByClass = Callable[[Array], "dict[int, Array]"]
-
-
-def most_looked_at(size: tuple[int, ...], planes: int, spacing: Sequence[float], settings: ObjectSettings) -> int:
-    """Return how many pixels are looked at at once at most, of so many planes of this size (y, x)."""
-    return min(size[0], _Rows.of(size, planes, _margin(spacing, settings)).most) * size[1] * planes
 
 
 def separate_in_strips(
@@ -86,49 +75,50 @@ def separate_in_strips(
     """
     work = _Sweep(labels, list(planes), before)
     height = labels.shape[1]
-    near = _margin(spacing, settings)
-    lot = _Rows.of(labels.shape[1:], len(planes), near)
+    window = Window.of(labels.shape[1:], len(planes), spacing, settings)
     all_sizes = settings.model_copy(update={"min_size": 0})  # what is cut by a window's end must not be dropped
-    start, end = 0, min(lot.step, height)
-    while True:
+    start = end = 0
+    while end < height:
+        if should_stop():
+            raise Stopped
+        end = min(end + window.step, height)
         shown = slice(start, end)
         block = rows_of(classes, planes, shown)
+        waits, start = _waiting(block, shown, height, window)
         known = None if probability is None else by_class(rows_of(probability, planes, shown))
         found = separate(block, known, spacing=spacing, settings=all_sizes, should_stop=should_stop)
-        regions, count = label(block, background=0, return_num=True, connectivity=block.ndim)
-        is_open = np.zeros(count + 1, bool)
-        if end < height:
-            is_open[regions[..., max(end - start - near, 0) :, :]] = True
-        is_open[0] = False
-        waits = is_open[regions]
-        following = max(start + _first_row(waits) - near, start)
-        if end < height and min(end + lot.step, height) - following > lot.most:  # a region too high to wait for
-            cut = end - lot.context
-            waits[..., : cut - start, :] = False
-            following = cut - lot.context
-        work.take(found.labels, found.classes, ~waits, shown)
+        work.take(found, ~waits, shown)
+        del block, waits, known, found  # before the next ones are there
         on_progress(0.9 * end / height)
-        if end == height:
-            break
-        start, end = following, min(end + lot.step, height)
     return work.finish(least_pixels, should_stop)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """How many rows are taken at a time, at most, and as surroundings of what is cut."""
+def _waiting(block: Array, shown: slice, height: int, window: Window) -> tuple[Array, int]:
+    """Return which pixels of a window (..., y, x) are not decided yet, and the first row of the next window."""
+    start, end = shown.start, shown.stop
+    if end == height:
+        return np.zeros(block.shape, bool), end
+    regions, count = label(block, background=0, return_num=True, connectivity=block.ndim)
+    is_open = np.zeros(count + 1, bool)
+    is_open[regions[..., max(end - start - window.near, 0) :, :]] = True
+    is_open[0] = False
+    first = _first_rows(regions, is_open) + start
+    too_high = min(end + window.step, height) - (first - window.near) > window.most
+    waits = is_open[regions]
+    following = first[~too_high].min(initial=end) - window.near
+    if too_high.any():
+        cut = end - window.context
+        waits[..., : cut - start, :] &= ~too_high[regions[..., : cut - start, :]]
+        following = min(following, cut - window.context)
+    return waits, max(int(following), start)
 
-    step: int
-    most: int
-    context: int
 
-    @classmethod
-    def of(cls, size: tuple[int, ...], planes: int, near: int) -> _Rows:
-        """Return them for so many planes of a size (y, x); see `_margin` for `near`."""
-        row = max(size[1], 1) * planes
-        context = max(_CONTEXT if planes == 1 else _CONTEXT_OF_VOLUMES, near)
-        step = max(strips.MOST_AT_ONCE // row // _STEPS_AT_ONCE, 32)
-        return cls(step, max(_STEPS_AT_ONCE * step, 2 * context + 2 * step), context)
+def _first_rows(regions: Array, is_open: Array) -> Array:
+    """Return the first row of each open region (..., y, x) by number; a row far below for the others."""
+    first = np.full(len(is_open), np.iinfo(np.int64).max // 2)
+    at = np.flatnonzero(is_open[regions])
+    np.minimum.at(first, regions.ravel()[at], at // regions.shape[-1] % regions.shape[-2])
+    return first
 
 
 class _Sweep:
@@ -141,8 +131,9 @@ class _Sweep:
         self._sizes = np.zeros(1, np.int64)
         self._first = np.zeros(1, np.int64)
 
-    def take(self, found: Array, classes: Array, decided: Array, rows: slice) -> None:
-        """Take over what is decided of the objects of some rows, (y, x) or (z, y, x); `classes` is that of each."""
+    def take(self, objects: Objects, decided: Array, rows: slice) -> None:
+        """Take over what is decided, bool (y, x) or (z, y, x), of the objects of some rows."""
+        found, classes = objects.labels, objects.classes
         there = self._labels[self._planes, rows].astype(np.int64).reshape(found.shape)
         numbers = self._goes_on(found, there, len(classes))
         new = decided & (found > 0) & (there == 0)
@@ -176,12 +167,19 @@ class _Sweep:
         return np.asarray(self._classes[order])
 
     def _goes_on(self, found: Array, there: Array, count: int) -> Array:
-        """Return for each object the number that most of its pixels have already; 0 where none has one."""
+        """Return for each object the number that most of its pixels have already; 0 for one that is new."""
         both = (found > 0) & (there > 0)
         pairs, pixels = np.unique(found[both].astype(np.int64) << 32 | there[both], return_counts=True)
         numbers = np.zeros(count, np.int64)
         by_pixels = np.argsort(pixels, kind="stable")  # the last one that is written stays
-        numbers[pairs[by_pixels] >> 32] = pairs[by_pixels] & 0xFFFFFFFF
+        objects, known = pairs[by_pixels] >> 32, pairs[by_pixels] & 0xFFFFFFFF
+        numbers[objects] = known
+        # of two that have most pixels of one number, the one that has more goes on as it
+        values, place = np.unique(known, return_inverse=True)
+        goes_on = np.zeros(len(values), np.int64)
+        own = numbers[objects] == known
+        goes_on[place[own]] = objects[own]
+        numbers[objects[own & (goes_on[place] != objects)]] = 0
         return numbers
 
     def _grow(self, classes: Array) -> None:
@@ -195,22 +193,3 @@ class _Sweep:
         _, height, width = self._labels.shape
         plane, inside = np.divmod(flat, shape[-2] * shape[-1])
         return np.asarray(plane * (height * width) + inside + top * width)
-
-
-def _first_row(there: Array) -> int:
-    """Return the first row in which something is true; how many rows there are if nothing is."""
-    rows = np.asarray(there.any(axis=tuple(axis for axis in range(there.ndim) if axis != there.ndim - 2)))
-    return int(rows.argmax()) if rows.any() else len(rows)
-
-
-def _margin(spacing: Sequence[float], settings: ObjectSettings) -> int:
-    """Return how many rows off a region others can change how thick it seems, by smoothing.
-
-    Within the reach of smoothing, the thickness of a neighbour is that to the background between the two, which is not
-    farther than the reach again.
-    """
-    pixel = math.sqrt(spacing[-1] * spacing[-2])
-    smoothing = pixel if settings.smoothing is None else settings.smoothing
-    reach = [int(4 * smoothing / length + 0.5) for length in spacing]  # scipy's, in pixels along each axis
-    far = math.sqrt(sum((count * length) ** 2 for count, length in zip(reach, spacing, strict=True)))
-    return reach[-2] + math.ceil(far / spacing[-2]) + 2

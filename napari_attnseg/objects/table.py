@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_attnseg.data.atomic import write_bytes
+from napari_attnseg.data.atomic import replacing
 from napari_attnseg.data.spacing import MILLIMETRES
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.settings import Reach
@@ -51,7 +50,7 @@ def joined(tables: Sequence[Table]) -> Table:
     columns = {}
     for title in titles:
         parts = [table.columns.get(title, np.full(len(table), np.nan)) for table in tables]
-        columns[title] = np.concatenate([part.astype(object) for part in parts])
+        columns[title] = np.concatenate(parts) if parts else np.array([])
     return Table(columns)
 
 
@@ -63,11 +62,10 @@ def write_table(path: Path, table: Table) -> None:
     SaveError
         The file cannot be written; what was there before is unchanged.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.titles)
-    writer.writerows(zip(*([shown(value) for value in column] for column in table.columns.values()), strict=True))
-    write_bytes(path, text.getvalue().encode("utf-8-sig"))
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.titles)
+        writer.writerows(map(shown, row) for row in zip(*table.columns.values(), strict=True))
 
 
 def shown(value: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +17,15 @@ from napari_attnseg.data.class_ids import ClassIds
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.mask_rows import ClassRows, MaskRows
 from napari_attnseg.data.masks import read_mask, survey_mask
-from napari_attnseg.data.tiff import read_info
+from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import ChangedError, DataError, Stopped
-from napari_attnseg.objects import room, strips
+from napari_attnseg.objects import measure, one_image, room, strips
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.separate import Objects
 from napari_attnseg.settings import ObjectSettings
 from tests.conftest import damage_tile
+from tests.objects.drawn import ellipsoid
 from tests.objects.test_zarr_predictions import written
 
 SIZE = (700, 300)
@@ -97,6 +100,26 @@ def test_a_volume_in_strips_is_as_the_whole(both: Callable[..., tuple[Objects, O
     assert np.array_equal(whole.labels, apart.labels)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [ObjectSettings(), ObjectSettings(smoothing=0, connectivity="sides"), ObjectSettings(min_distance=8)],
+    ids=["default", "sharp", "distance"],
+)
+def test_what_is_equally_thick_is_cut_as_in_the_whole(
+    both: Callable[..., tuple[Objects, Objects]], settings: ObjectSettings
+) -> None:
+    """Discs have many pixels of one height, and a watershed may take those in any order."""
+    random = np.random.default_rng(1)
+    classes = np.zeros((1, *SIZE), np.uint8)
+    for _ in range(300):
+        disc = ellipsoid((19, 19), (9, 9), (random.integers(3, 9),) * 2)
+        top, left = random.integers(0, SIZE[0] - 19), random.integers(0, SIZE[1] - 19)
+        classes[0, top : top + 19, left : left + 19] |= disc
+    whole, apart = both(classes, Geometry(), settings)
+    assert whole.count > 80
+    assert np.array_equal(whole.labels, apart.labels)
+
+
 def test_cells_that_all_touch_are_cut_though_no_window_shows_them_all(
     both: Callable[..., tuple[Objects, Objects]],
 ) -> None:
@@ -132,6 +155,34 @@ def test_it_stops_between_windows(monkeypatch: pytest.MonkeyPatch) -> None:
                 on_progress=shares.append, should_stop=lambda: len(shares) > 2,
             )  # fmt: skip
         assert 3 <= len(shares) <= 4
+
+
+def test_it_stops_where_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "MOST_AT_ONCE", FEW)
+    asked: list[int] = []
+
+    def should_stop() -> bool:
+        asked.append(1)
+        return len(asked) > 4
+
+    with pytest.raises(Stopped):
+        find_objects(
+            np.zeros((1, 3000, 90), np.uint8), (3000, 90), Geometry(), ObjectSettings(), should_stop=should_stop
+        )
+
+
+def test_only_regions_too_high_to_wait_for_are_cut(both: Callable[..., tuple[Objects, Objects]]) -> None:
+    """A chain of discs ends within the window that cuts the region beside it, and is cut as in the whole."""
+    classes = np.zeros((1, 3000, 90), np.uint8)
+    classes[0, :, 60:80] = 1
+    for number, top in enumerate(range(3, 2970, 11)):
+        if number % 9:
+            classes[0, top : top + 15, 10:25] |= ellipsoid((15, 15), (7, 7), (7, 7))
+    whole, apart = both(classes, Geometry(), ObjectSettings())
+    left = whole.labels[0, :, :40]
+    assert whole.count > 200
+    assert np.array_equal(left > 0, apart.labels[0, :, :40] > 0)
+    assert len(np.unique(np.stack([left, apart.labels[0, :, :40]]).reshape(2, -1), axis=1).T) == whole.count
 
 
 def slide(folder: Path, kind: str) -> Path:
@@ -201,6 +252,49 @@ def test_a_pyramid_is_written_of_what_is_large(tmp_path: Path, monkeypatch: pyte
         assert np.array_equal(tif.series[0].levels[1].asarray(), (mask[::2, ::2] > 0).astype(np.uint8))
 
 
+@pytest.mark.parametrize("axes", ["ZTYX", "TZYX", "ZYX"])
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_planes_of_large_stacks_stay_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, axes: str, kind: str
+) -> None:
+    shape = {"Z": 3, "T": 2}
+    planes = [shape[axis] for axis in axes[:-2]]
+    mask = np.zeros((*planes, 120, 90), np.uint8)
+    for number, place in enumerate(np.ndindex(*planes)):
+        for column in range(number + 1):
+            mask[(*place, slice(10, 100), slice(10 * column, 10 * column + 6))] = (
+                255 if kind == "classes" else column + 1
+            )
+    described = {"photometric": "minisblack", "metadata": {"axes": axes}}
+    tifffile.imwrite(tmp_path / "a.tif", mask, **described)
+    tifffile.imwrite(tmp_path / "a_MASK.tif", mask, **described)
+    command = ["objects", str(tmp_path), "--reach", "planes"]
+    assert main([*command, "--out", str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr(strips, "MOST_AT_ONCE", 4000)
+    assert main([*command, "--out", str(tmp_path / "strips")]) == 0
+    one, other = (read_image(tmp_path / name / "a_OBJECTS.tif") for name in ("whole", "strips"))
+    assert one.pixels.max() == sum(range(1, len(one.pixels) + 1))
+    assert np.array_equal(one.pixels, other.pixels)
+    assert (one.info.stack_axes, one.info.stack_shape) == (other.info.stack_axes, other.info.stack_shape)
+    tables = ((tmp_path / name / "objects.csv").read_text("utf-8-sig") for name in ("whole", "strips"))
+    assert next(tables) == next(tables)
+
+
+def test_a_box_too_large_for_an_outline_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[5:10, 5:10] = mask[20:50, 20:50] = 255
+    tifffile.imwrite(tmp_path / "a_MASK.tif", mask)
+    for module in (measure, one_image):
+        monkeypatch.setattr(module, "LARGEST_OUTLINE", 800)
+    assert main(["objects", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert "The box around 1 object has over 0 million pixels: too many" in capsys.readouterr().out
+    small, large = csv.DictReader((tmp_path / "out/objects.csv").read_text("utf-8-sig").splitlines())
+    assert (small["Solidity"], large["Solidity"], large["Perimeter (px)"]) == ("1", "", "")
+    assert large["Eccentricity"] == "0"
+
+
 def test_rows_mean_what_the_whole_mask_means(tmp_path: Path) -> None:
     path = tmp_path / "a_MASK.tif"
     mask = np.zeros((40, 30), np.uint8)
@@ -225,10 +319,25 @@ def test_what_values_a_large_mask_holds(tmp_path: Path, monkeypatch: pytest.Monk
     mask = np.random.default_rng(0).integers(0, 60_000, (3, 50, 40)).astype(np.uint16)
     tifffile.imwrite(path, mask, photometric="minisblack", metadata={"axes": "ZYX"})
     expected = survey_mask(path)
-    monkeypatch.setattr(mask_survey, "is_large", lambda info: True)
-    monkeypatch.setattr(mask_survey, "_AT_ONCE", 700)
-    assert survey_mask(path) == expected
     assert expected.count == len(np.unique(mask))
+    monkeypatch.setattr(mask_survey, "is_large", lambda info: True)
+    asked: list[int] = []
+    read = mask_survey.read_planes
+
+    def read_planes(path: Path, planes: Sequence[int], **options: Any) -> Any:
+        asked.append(len(planes))
+        return read(path, planes, **options)
+
+    monkeypatch.setattr(mask_survey, "read_planes", read_planes)
+    for at_once, groups in ((700, []), (2000, [1, 1, 1]), (4500, [2, 1]), (10**6, [3])):
+        monkeypatch.setattr(mask_survey, "_AT_ONCE", at_once)
+        asked.clear()
+        assert survey_mask(path) == expected
+        assert asked == groups
+    high = np.array([[0, 2**60 + 1], [2**60 + 2, 0]], np.uint64)
+    tifffile.imwrite(path, high, photometric="minisblack", rowsperstrip=1)
+    monkeypatch.setattr(mask_survey, "_AT_ONCE", 2)
+    assert survey_mask(path).values == (0, 2**60 + 1, 2**60 + 2)
     tifffile.imwrite(path, mask.astype(np.float32) + 0.5, photometric="minisblack", metadata={"axes": "ZYX"})
     with pytest.raises(DataError, match="the value"):
         survey_mask(path)
