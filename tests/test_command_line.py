@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from napari_attnseg.cli import main
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.room import MEMORY_VARIABLE
+from napari_attnseg.training import large_scoring
 from tests.conftest import MakeFolder
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
@@ -142,14 +144,33 @@ def test_memory_too_small_to_score_an_image_is_one_sentence(
     refused(run("evaluate", model, make_folder(1, "large")), "cell00", "too large for this computer's memory", "cut")
 
 
-def test_an_image_that_no_memory_is_left_for_is_refused_before_it_is_read(
-    make_folder: MakeFolder, model: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_an_image_that_no_memory_is_left_for_is_scored_by_rows(
+    make_folder: MakeFolder, model: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Linux promises memory that is not there, and then kills the program."""
-    folder = make_folder(1, "large")
+    folder = make_folder(2, "large", planes=3)
+    image = folder / "cell01.tif"
+    values = tifffile.imread(image).astype(np.float32)
+    values[1, 5:30, 8:20] = np.nan
+    tifffile.imwrite(image, values, photometric="minisblack", metadata={"axes": "ZYX"})
+    scores = [tmp_path / f"{name}.json" for name in ("whole", "rows")]
+    assert run("evaluate", model, folder, "--json", scores[0])[0] == 0
     monkeypatch.setenv(MEMORY_VARIABLE, "0.00001")
-    monkeypatch.setattr(Predictor, "see", lambda *_: pytest.fail("it was read"))
-    refused(run("evaluate", model, folder), "cell00", "too large for this computer's memory", "cut")
+    monkeypatch.setattr(large_scoring, "_PIXELS", 700)
+    monkeypatch.setattr(Predictor, "see", lambda *_: pytest.fail("it was read whole"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    code, _, error = run("evaluate", model, folder, "--json", scores[1])
+    assert code == 0, error
+    assert not list((tmp_path / "temporary").iterdir())
+    whole, rows = (json.loads(path.read_text()) for path in scores)
+    assert whole["images"] == rows["images"] == 2
+    assert rows["pooled"] == pytest.approx(whole["pooled"], abs=2e-3)
+    assert rows["mean"] == pytest.approx(whole["mean"], abs=2e-3)
+    mask = folder / "cell00_MASK.tif"
+    stored = tifffile.imread(mask)
+    tifffile.imwrite(mask, np.stack([stored] * 3, -1), photometric="rgb", metadata={"axes": "ZYXS"})
+    refused(run("evaluate", model, folder), "1 of 2 images", "cell00 is too large for this computer's memory", "tiles")
 
 
 def test_a_grey_model_meets_rgb(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 from napari_attnseg.data.convention import MaskConvention
 from napari_attnseg.data.file_state import unchanged
 from napari_attnseg.data.info import ImageInfo
-from napari_attnseg.data.pairs import find_pairs
+from napari_attnseg.data.pairs import PREDICTION, PROBABILITY, find_pairs
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import DataError, SettingsError
+from napari_attnseg.errors import DataError, GapsError, SettingsError
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import DataSettings, ObjectSettings, PredictionSettings
@@ -110,7 +111,8 @@ def predicted_work(
 
     def do(path: Path, title: str, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Result:
         with unchanged(path):  # it is read twice, with minutes between
-            _require_room(predictor, read_info(path, predictor.data.axes), settings)  # before minutes of prediction
+            if not _fits(predictor, read_info(path, predictor.data.axes), settings):  # asked before minutes of work
+                return _tile_by_tile(predictor, path, title, settings, on_progress, should_stop)
             found = predictor.predict_file(path, lambda share: on_progress(0.8 * share), should_stop)
             geometry = Geometry.of(found.info)
             size = (found.info.height, found.info.width)
@@ -158,13 +160,13 @@ def _require_threshold_counts(settings: ObjectSettings, convention: MaskConventi
         )
 
 
-def _require_room(predictor: Predictor, info: ImageInfo, settings: ObjectSettings) -> None:
-    """Refuse an image that does not fit into memory to be predicted, and its objects to be found after that.
+def _fits(predictor: Predictor, info: ImageInfo, settings: ObjectSettings) -> bool:
+    """Whether an image fits into memory to be predicted.
 
     Raises
     ------
     DataError
-        Less memory is free.
+        Finding its objects would not.
     """
     from napari_attnseg.objects.geometry import Geometry
     from napari_attnseg.objects.room import require_room
@@ -172,15 +174,43 @@ def _require_room(predictor: Predictor, info: ImageInfo, settings: ObjectSetting
     from napari_attnseg.prediction.room import free_memory, memory_needed
 
     computed, kept = channels_of(predictor.card, predictor.settings)
-    needed, free, name = memory_needed(info, predictor.data, computed, kept), free_memory(), info.path.name
-    if needed > free:
-        raise DataError(
-            f"Predicting {name} in one piece takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are "
-            "free; predict it first (napari-attnseg predict MODEL IMAGE --out DIR --probability), which does so tile "
-            "by tile, then find the objects in DIR."
+    fits = memory_needed(info, predictor.data, computed, kept) <= free_memory()
+    predicted = info.n_planes * info.height * info.width * (1 + 4 * kept) if fits else 0
+    require_room((info.height, info.width), Geometry.of(info), settings, info.path.name, besides=predicted)
+    return fits
+
+
+def _tile_by_tile(
+    predictor: Predictor,
+    path: Path,
+    title: str,
+    settings: ObjectSettings,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool],
+) -> Result:
+    """Predict an image into temporary files, and find its objects in these; gaps are told in the result's notice."""
+    from napari_attnseg.objects.one_image import objects_of_source
+    from napari_attnseg.objects.sources import Source
+    from napari_attnseg.prediction.streaming import predict_streamed
+    from napari_attnseg.prediction.targets import target_of
+
+    gaps = ""
+    with tempfile.TemporaryDirectory(prefix="attnseg-") as name:
+        folder = Path(name)
+        try:
+            predict_streamed(predictor, path, folder, lambda large: on_progress(0.8 * large.share), should_stop)
+        except GapsError as error:
+            gaps = str(error)
+        labels, probability = (target_of(path, kind, folder, as_tiff=True) for kind in (PREDICTION, PROBABILITY))
+        found = objects_of_source(
+            Source(labels, path, probability, title, title),
+            predictor.convention,
+            settings,
+            axes=predictor.data.axes,
+            on_progress=lambda share: on_progress(0.8 + 0.2 * share),
+            should_stop=should_stop,
         )
-    predicted = info.n_planes * info.height * info.width * (1 + 4 * kept)
-    require_room((info.height, info.width), Geometry.of(info), settings, name, besides=predicted)
+    return replace(found, notice=" ".join(text for text in (gaps, found.notice) if text))
 
 
 def _below(file: Path, data: Path) -> Path:

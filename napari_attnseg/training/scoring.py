@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 
 from napari_attnseg.data.classes import find_classes
 from napari_attnseg.data.convention import MaskConvention, decide_convention
+from napari_attnseg.data.mask_rows import can_be_read_in_rows
 from napari_attnseg.data.mask_survey import survey_masks
 from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.tiff import read_image, read_info
-from napari_attnseg.errors import DataError
+from napari_attnseg.errors import DataError, SaveError
 from napari_attnseg.models.model_card import ModelCard
 from napari_attnseg.prediction.from_card import channels_of, convention_of
 from napari_attnseg.prediction.many import is_small, predict_many
 from napari_attnseg.prediction.predictor import Prediction, Predictor, Seen
 from napari_attnseg.prediction.room import free_memory, memory_needed
 from napari_attnseg.training.evaluation import ImageScore, score_image
+from napari_attnseg.training.large_scoring import score_large
 
 OnFailure = Callable[[Pair, DataError], None]
 """What is told of an annotated image that cannot be scored."""
@@ -57,14 +59,18 @@ def score_pairs(
         `should_stop` returned True.
     """
 
+    found: dict[Pair, ImageScore] = {}
+    failed: list[DataError] = []
+
     def read(pair: Pair) -> _Annotated | None:
         is_read = is_small(predictor, read_info(pair.image, predictor.data.axes))
         return _read(predictor, pair, convention) if is_read else None
 
     def alone(pair: Pair) -> ImageScore:
-        return score_pair(predictor, pair, convention, should_stop)
+        return score_pair(
+            predictor, pair, convention, should_stop, partial(on_progress, pair, len(found) + len(failed))
+        )
 
-    found, failed = {}, []
     for done in predict_many(predictor, pairs, read, partial(_scored, predictor), alone, on_progress, should_stop):
         if done.result is not None:
             found[done.item] = done.result
@@ -91,15 +97,27 @@ def require_scored(count: int, failed: Sequence[DataError]) -> None:
 
 
 def score_pair(
-    predictor: Predictor, pair: Pair, convention: MaskConvention, should_stop: Callable[[], bool]
+    predictor: Predictor,
+    pair: Pair,
+    convention: MaskConvention,
+    should_stop: Callable[[], bool],
+    on_share: Callable[[float], None] = lambda share: None,
 ) -> ImageScore:
-    """Predict one annotated image and compare with its mask; see `score_pairs`."""
+    """Predict one annotated image and compare with its mask; see `score_pairs`.
+
+    `on_share` is called with the share of the image that is done, 0 to 1.
+    """
     if _memory_needed(predictor, pair) > free_memory():  # which systems promise and then end the program for
-        raise _too_large(pair)
+        if pair.mask is None or not can_be_read_in_rows(read_info(pair.mask)):
+            raise _too_large(pair)
+        try:
+            return score_large(predictor, pair, convention, on_share, should_stop)
+        except SaveError as error:
+            raise DataError(f"{pair.name} could not be scored: {error}") from error
     try:
         image = _read(predictor, pair, convention)
         began = time.perf_counter()
-        found = predictor.predict_together([image], should_stop=should_stop)[0]
+        found = predictor.predict_together([image], on_share, should_stop)[0]
         return _scored(predictor, pair, image, found, time.perf_counter() - began)
     except MemoryError as error:
         raise _too_large(pair) from error
@@ -144,7 +162,7 @@ def _scored(predictor: Predictor, pair: Pair, image: _Annotated, prediction: Pre
 def _too_large(pair: Pair) -> DataError:
     return DataError(
         f"{pair.name} is too large for this computer's memory, in which it is held whole to be scored; cut image "
-        "and mask into parts, or close other programs."
+        "and mask into parts, close other programs, or save the mask as one channel of class numbers in tiles."
     )
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import ChangedError
 from napari_attnseg.objects import file_planes, reading, room
+from napari_attnseg.prediction import room as prediction_room
 from tests.conftest import damage_tile
 from tests.objects.drawn import two_discs
 
@@ -178,13 +180,29 @@ def test_a_model_goes_straight_from_images_to_objects(
     assert len(rows(tmp_path / "out/summary.csv")) == 2
     refused(run(folder, "--model", "nuclei", "--take", "masks"), "--model", "--take")
     image = folder / "cells.tif"
-    monkeypatch.setenv("NAPARI_ATTNSEG_MEMORY", "0.00001")
-    words = ("Predicting cells.tif in one piece takes about", "predict it first", "--probability")
-    refused(run(image, "--model", "nuclei", "--device", "cpu"), *words)
-    monkeypatch.delenv("NAPARI_ATTNSEG_MEMORY")
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction_room, "memory_needed", lambda *given: 2**60)
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+        (tmp_path / "temporary").mkdir()
+        assert run(folder, "--model", "nuclei", "--out", tmp_path / "tiles", "--device", "cpu")[0] == 0
+        assert not list((tmp_path / "temporary").iterdir())
+    for name in ("objects.csv", "summary.csv"):
+        assert (tmp_path / "tiles" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
     monkeypatch.setattr(room, "BYTES_TO_SEPARATE", 2**50)
     image.write_bytes(image.read_bytes()[:-100])  # some pixels are missing, which would be said if they were read
     refused(run(image, "--model", "nuclei", "--device", "cpu"), "Finding the objects of cells.tif takes about")
+
+
+def test_a_gap_in_a_large_image_is_told(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = tmp_path / "cells.tif"
+    discs = np.hstack([two_discs(12, 20, 0.3)] * 3)
+    tifffile.imwrite(image, np.where(discs, 200, 20).astype(np.uint8), tile=(96, 96), compression="zlib")
+    damage_tile(image, 0)
+    monkeypatch.setattr(prediction_room, "memory_needed", lambda *given: 2**60)
+    code, output, error = run(image, "--model", "nuclei", "--out", tmp_path / "out", "--device", "cpu")
+    assert code == 0, error
+    assert "cells.tif was predicted with gaps: the tile of rows 0 to 95" in output
+    assert rows(tmp_path / "out/objects.csv")
 
 
 def test_an_image_that_is_rewritten_while_a_model_reads_it_is_named(
