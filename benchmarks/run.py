@@ -29,6 +29,7 @@ PARTS = {
     "limit": ("benchmarks.speed.limit:measure", True),
     "gpu": ("benchmarks.speed.gpu:measure", True),
     "growth": ("benchmarks.memory.growth:measure", False),
+    "objects": ("benchmarks.memory.objects:measure", False),
     "training-memory": ("benchmarks.memory.training:measure", False),
     "feeding": ("benchmarks.speed.feeding:measure", False),
     "seams": ("benchmarks.quality.seams:measure", False),
