@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import mmap
 import os
 import shutil
 import tempfile
@@ -47,6 +48,13 @@ def require_disk(shape: tuple[int, ...]) -> None:
     """
     if _bytes(shape) > max(MOST_IN_MEMORY, shutil.disk_usage(tempfile.gettempdir()).free):
         raise _no_room(shape, os.strerror(errno.ENOSPC))
+
+
+def release(labels: Array) -> None:
+    """Have what lies in a temporary file take no memory of this process until it is looked at again."""
+    mapped = getattr(labels, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def of_smallest_type(labels: Array, count: int) -> Array:

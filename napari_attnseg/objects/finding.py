@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_attnseg.errors import SettingsError, Stopped
-from napari_attnseg.objects.blank import blank, of_smallest_type
+from napari_attnseg.objects.blank import blank, of_smallest_type, release
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.linking import Linker
 from napari_attnseg.objects.room import goes_in_strips, require_room
@@ -176,12 +176,14 @@ def _linked(
                 raise Stopped
             part = part_of(classes, plane, rows)
             labels[plane, rows] = linker.add_rows(part, is_first=rows.start == 0) if in_rows else linker.add(part)
+            release(labels)
             on_progress(0.8 * (plane + rows.stop / size[0]) / len(labels))
     numbers, of_class = linker.final()
     sizes = np.zeros(len(of_class), np.int64)
     for plane in labels:
         for rows in strips_of(plane.shape):
             sizes += np.bincount(numbers[plane[rows]].ravel(), minlength=len(sizes))
+            release(labels)
     pixel = lengths if geometry.makes_volumes(settings.reach) else lengths[1:]
     keep = sizes >= max(least_pixels(settings, pixel), 1)
     keep[0] = False
@@ -191,6 +193,7 @@ def _linked(
             if should_stop():
                 raise Stopped
             plane[rows] = numbers[plane[rows]]
+            release(labels)
     on_progress(1.0)
     return np.concatenate([np.zeros(1, np.uint8), of_class[keep]])
 

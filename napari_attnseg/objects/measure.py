@@ -11,6 +11,7 @@ import numpy as np
 from skimage.measure import regionprops
 
 from napari_attnseg.errors import DataError, Stopped
+from napari_attnseg.objects.blank import release
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.intensities import Intensities
 from napari_attnseg.objects.separate import Objects
@@ -76,6 +77,7 @@ class Measuring:
         met = []
         for rows in strips_of(labels.shape):
             met.append(self._add_rows(labels[rows], rows.start, place, None if pixels is None else pixels(rows)))
+            release(labels)
             on_progress((0.2 if outlines else 1.0) * rows.stop / height)
         here = np.unique(np.concatenate(met)) if met else np.array([], int)
         if outlines and len(here):
@@ -122,6 +124,7 @@ class Measuring:
             warnings.simplefilter("ignore")  # of objects of a pixel or a line, which have no convex outline
             for count, number in enumerate(here.tolist()):
                 if count % _OBJECTS_AT_ONCE == 0:
+                    release(labels)
                     on_progress(count / len(here))
                 box = tuple(slice(self._first[axis][number], self._last[axis][number] + 1) for axis in "YX")
                 if (box[0].stop - box[0].start) * (box[1].stop - box[1].start) > LARGEST_OUTLINE:
@@ -148,6 +151,7 @@ class Measuring:
             across = (columns - across_to[numbers]) * width
             for total, values in ((yy, down**2), (xx, across**2), (xy, down * across)):
                 total += np.bincount(numbers, values, len(total))
+            release(labels)
         half, root = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
         with np.errstate(invalid="ignore", divide="ignore"):
             found = np.sqrt(np.clip(1 - (half - root) / (half + root), 0, 1))

@@ -17,7 +17,7 @@ from napari_attnseg.data.pyramid_tiff import write_pyramid
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.data.write import write_image
 from napari_attnseg.errors import SettingsError
-from napari_attnseg.objects.blank import require_disk
+from napari_attnseg.objects.blank import release, require_disk
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.measure import LARGEST_OUTLINE, measure
@@ -198,7 +198,8 @@ def write_objects(path: Path, result: Result) -> None:
         layout = Layout(info, str(labels.dtype))
         stack = labels.reshape((*geometry.stack_shape, *labels.shape[1:]))
         stack = stack.transpose([f"{geometry.stack_axes}YX".index(axis) for axis in layout.axes])
-        write_pyramid(path, [stack[..., :: 2**n, :: 2**n] for n in range(len(layout.level_shapes))], layout)
+        levels = [stack[..., :: 2**n, :: 2**n] for n in range(len(layout.level_shapes))]
+        write_pyramid(path, levels, layout, lambda share: release(labels))
     elif labels.shape[0] != like.n_planes:  # a stack of masks that does not say which axis it has
         write_image(path, labels, "ZYX", like=like)
     else:

@@ -21,7 +21,7 @@ from napari_attnseg.data.mask_values import MaskValues, distinct, order_of_plane
 from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import ChangedError, DataError, Stopped
-from napari_attnseg.objects.blank import blank, of_smallest_type, require_disk
+from napari_attnseg.objects.blank import blank, of_smallest_type, release, require_disk
 from napari_attnseg.objects.file_planes import FilePlanes, IntensityPlanes
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.room import bytes_to_read, require_memory
@@ -170,6 +170,7 @@ def numbered(
         values = values[values > 0]
         for plane, rows, part in parts(planes):
             found[plane, rows] = np.where(part > 0, np.searchsorted(values, part) + 1 + count, 0)
+            release(found)
         count += len(values)
     return Objects(of_smallest_type(found, count), np.array([0] + count * [1], np.uint8))
 

@@ -18,6 +18,7 @@ import numpy as np
 from skimage.measure import label
 
 from napari_attnseg.errors import Stopped
+from napari_attnseg.objects.blank import release
 from napari_attnseg.objects.separate import Objects, separate
 from napari_attnseg.objects.strips import Planes, Window, rows_of, strips_of
 from napari_attnseg.settings import ObjectSettings
@@ -149,6 +150,7 @@ class _Sweep:
         first = np.full(len(self._first), np.iinfo(np.int64).max)
         first[own[::-1]] = places[::-1]
         self._first = np.minimum(self._first, first)
+        release(self._labels)
 
     def finish(self, least_pixels: float, should_stop: Callable[[], bool]) -> Array:
         """Drop what is too small and number the others class by class, in the order in which they come first."""
@@ -164,6 +166,7 @@ class _Sweep:
                     raise Stopped
                 part = self._labels[plane, rows].astype(np.int64)
                 self._labels[plane, rows] = numbers[np.where(part > 0, part - self._before, 0)]
+                release(self._labels)
         return np.asarray(self._classes[order])
 
     def _goes_on(self, found: Array, there: Array, count: int) -> Array:

@@ -19,7 +19,7 @@ from napari_attnseg.data.mask_rows import ClassRows, MaskRows
 from napari_attnseg.data.masks import read_mask, survey_mask
 from napari_attnseg.data.tiff import read_image, read_info
 from napari_attnseg.errors import ChangedError, DataError, Stopped
-from napari_attnseg.objects import measure, one_image, room, strips
+from napari_attnseg.objects import blank, measure, one_image, room, strips
 from napari_attnseg.objects.finding import find_objects
 from napari_attnseg.objects.geometry import Geometry
 from napari_attnseg.objects.separate import Objects
@@ -212,6 +212,7 @@ def test_a_large_prediction_gives_the_tables_of_a_small_one(
     folder = slide(tmp_path / "data", kind)
     assert main(["objects", str(folder), "--out", str(tmp_path / "whole"), *more]) == 0
     monkeypatch.setattr(strips, "MOST_AT_ONCE", FEW)
+    monkeypatch.setattr(blank, "MOST_IN_MEMORY", 100)
     assert main(["objects", str(folder), "--out", str(tmp_path / "strips"), *more]) == 0
     for name in ("objects.csv", "summary.csv"):
         text = (tmp_path / "strips" / name).read_text("utf-8-sig")
