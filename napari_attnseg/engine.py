@@ -23,7 +23,7 @@ from napari_attnseg.training.planning import make_plan
 from napari_attnseg.training.reporter import Reporter
 from napari_attnseg.training.result import TrainingResult
 from napari_attnseg.training.run_folder import RunFolder, new_run_path
-from napari_attnseg.training.scoring import OnFailure, evaluation_convention, score_pairs
+from napari_attnseg.training.scoring import OnFailure, evaluation_convention, score_pairs, survey_pairs
 from napari_attnseg.training.trainer import Trainer
 
 __all__ = ["evaluate", "find_pairs", "fit", "predict", "predict_to", "settings_from"]
@@ -240,7 +240,10 @@ def evaluate(
     """
     predictor = predictor_of(model, make(PredictionSettings, values))
     pairs = _annotated(source, mask_suffix or predictor.data.mask_suffix)
-    convention = convention or evaluation_convention(predictor.card, pairs, _place(source))
+    if convention is None:
+        survey = survey_pairs(pairs, on_failure)
+        pairs = tuple(pair for pair in pairs if pair.mask in survey)
+        convention = evaluation_convention(predictor.card, pairs, _place(source), survey)
 
     def on_progress(pair: Pair, number: int, share: float) -> None:
         on_event(Progress((number + share) / len(pairs), pair.name))

@@ -37,7 +37,6 @@ from napari_attnseg.prediction.outcome import Outcome
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.room import free_memory
 from napari_attnseg.prediction.streaming import predict_streamed
-from napari_attnseg.prediction.working_store import remove, store_folder
 from napari_attnseg.settings import PredictionSettings
 from tests.conftest import TINY, blobs, damage_tile
 
@@ -108,6 +107,9 @@ def test_a_killed_worker_costs_no_image(made: SimpleNamespace, client: Client, t
 def test_rows_of_large_images_count_in_the_progress(made: SimpleNamespace, tmp_path: Path) -> None:
     places = outputs(made, tmp_path / "out")
     first, second = list(places)[:2]
+    events: list[Event] = []
+    now = [0.0]
+    progress = ClusterProgress(places, 0, events.append, lambda: now[0])
     settings = ON_CPU.model_copy(update={"tile_by_tile": "always", "tile_size": 64, "overlap": 16, "batch_size": 1})
     rows: list[int] = []
     with pytest.raises(Stopped):
@@ -115,9 +117,6 @@ def test_rows_of_large_images_count_in_the_progress(made: SimpleNamespace, tmp_p
             Predictor(made.model, settings), second, tmp_path / "out",
             lambda large: rows.append(large.rows_done), lambda: rows[-1:] == [2],
         )  # fmt: skip
-    events: list[Event] = []
-    now = [0.0]
-    progress = ClusterProgress(places, 0, events.append, lambda: now[0])
     progress.look()
     assert not events, "looked at a moment ago"
     now[0] = 10.0
@@ -130,8 +129,11 @@ def test_rows_of_large_images_count_in_the_progress(made: SimpleNamespace, tmp_p
     assert event.done == pytest.approx(share)
     assert event.seconds_left == pytest.approx(10 * (1 - share) / share)
     progress.one_more(first)
-    remove(store_folder(second, tmp_path / "out"))
     progress.one_more(second)
+    now[0] = 30.0
+    progress.look()  # rows of what failed stay, and count no second time
+    seconds = iter((0.0, 10.0, 20.0))
+    ClusterProgress(places, 0, events.append, lambda: next(seconds)).look()  # what was there before is no progress
     shares = [one.done for one in events if isinstance(one, Progress)]
     assert shares == sorted(shares)
     assert shares[-1] == 2 / COUNT

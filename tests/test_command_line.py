@@ -170,7 +170,9 @@ def test_an_image_that_no_memory_is_left_for_is_scored_by_rows(
     mask = folder / "cell00_MASK.tif"
     stored = tifffile.imread(mask)
     tifffile.imwrite(mask, np.stack([stored] * 3, -1), photometric="rgb", metadata={"axes": "ZYXS"})
-    refused(run("evaluate", model, folder), "1 of 2 images", "cell00 is too large for this computer's memory", "tiles")
+    refused(
+        run("evaluate", model, folder), "1 of 2 images", "cell00 is too large for this computer's memory", "one channel"
+    )
 
 
 def test_a_grey_model_meets_rgb(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:

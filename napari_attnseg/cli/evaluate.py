@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print_side_by_side(found)
     if options.report:
-        _report(options, found, settings)
+        _report(options, found, settings, list(failed.values()))
     if failed:
         total = len(found[0].pairs) + len(failed)
         raise DataError(
@@ -209,12 +209,14 @@ def _require_report_folder(path: Path | None) -> None:
         )
 
 
-def _report(options: argparse.Namespace, found: Sequence[Evaluated], settings: PredictionSettings) -> None:
+def _report(
+    options: argparse.Namespace, found: Sequence[Evaluated], settings: PredictionSettings, failed: list[str]
+) -> None:
     from napari_attnseg.comparison.report.writing import write_report
     from napari_attnseg.comparison.side_by_side import side_by_side, story_of_models
 
     results = side_by_side(found, options.group_pattern, options.data)
-    story = story_of_models(found, options.data, _command(options))
+    story = story_of_models(found, options.data, _command(options), failed)
     print(f"Report: {write_report(options.report, results, story, settings)}")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from napari_attnseg.data.file_state import unchanged
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.pairs import PREDICTION, PROBABILITY, find_pairs
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import DataError, GapsError, SettingsError
+from napari_attnseg.errors import DataError, SettingsError
 from napari_attnseg.events import EventHandler, Notice
 from napari_attnseg.models.starter_models import model_path
 from napari_attnseg.settings import DataSettings, ObjectSettings, PredictionSettings
@@ -168,6 +167,7 @@ def _fits(predictor: Predictor, info: ImageInfo, settings: ObjectSettings) -> bo
     DataError
         Finding its objects would not.
     """
+    from napari_attnseg.objects.blank import require_disk
     from napari_attnseg.objects.geometry import Geometry
     from napari_attnseg.objects.room import require_room
     from napari_attnseg.prediction.from_card import channels_of
@@ -176,6 +176,7 @@ def _fits(predictor: Predictor, info: ImageInfo, settings: ObjectSettings) -> bo
     computed, kept = channels_of(predictor.card, predictor.settings)
     fits = memory_needed(info, predictor.data, computed, kept) <= free_memory()
     predicted = info.n_planes * info.height * info.width * (1 + 4 * kept) if fits else 0
+    require_disk((info.n_planes, info.height, info.width))
     require_room((info.height, info.width), Geometry.of(info), settings, info.path.name, besides=predicted)
     return fits
 
@@ -188,21 +189,23 @@ def _tile_by_tile(
     on_progress: OnProgress,
     should_stop: Callable[[], bool],
 ) -> Result:
-    """Predict an image into temporary files, and find its objects in these; gaps are told in the result's notice."""
+    """Predict an image into temporary files, and find its objects in these.
+
+    Raises
+    ------
+    DataError
+        See `for_now.predicted_for_now` and `one_image.objects_of_source`.
+    Stopped
+        `should_stop` returned True.
+    """
     from napari_attnseg.objects.one_image import objects_of_source
     from napari_attnseg.objects.sources import Source
-    from napari_attnseg.prediction.streaming import predict_streamed
+    from napari_attnseg.prediction.for_now import predicted_for_now
     from napari_attnseg.prediction.targets import target_of
 
-    gaps = ""
-    with tempfile.TemporaryDirectory(prefix="attnseg-") as name:
-        folder = Path(name)
-        try:
-            predict_streamed(predictor, path, folder, lambda large: on_progress(0.8 * large.share), should_stop)
-        except GapsError as error:
-            gaps = str(error)
+    with predicted_for_now(predictor, path, lambda share: on_progress(0.8 * share), should_stop) as folder:
         labels, probability = (target_of(path, kind, folder, as_tiff=True) for kind in (PREDICTION, PROBABILITY))
-        found = objects_of_source(
+        return objects_of_source(
             Source(labels, path, probability, title, title),
             predictor.convention,
             settings,
@@ -210,7 +213,6 @@ def _tile_by_tile(
             on_progress=lambda share: on_progress(0.8 + 0.2 * share),
             should_stop=should_stop,
         )
-    return replace(found, notice=" ".join(text for text in (gaps, found.notice) if text))
 
 
 def _below(file: Path, data: Path) -> Path:

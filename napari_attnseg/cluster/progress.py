@@ -12,6 +12,7 @@ from napari_attnseg.events import Progress as ProgressEvent
 from napari_attnseg.prediction.working_store import read_progress, store_folder
 
 _SECONDS_BETWEEN_LOOKS = 3.0
+_STORE = ".partial.zarr"
 
 
 class ClusterProgress:
@@ -44,10 +45,13 @@ class ClusterProgress:
         self._on_event, self._clock = on_event, clock
         self._began = self._looked = clock()
         self._share = 0.0
+        self._left_before = self._rows()  # by a command that was broken off; some may be of no use
 
     def one_more(self, image: Path) -> None:
         """Tell of an image that is done, well or badly."""
         self._done += 1
+        for store in [store for store, one in self._growing.items() if one == image]:
+            del self._growing[store]  # where it failed, rows of it may stay
         self._tell(self._done, image.name)
 
     def look(self) -> None:
@@ -55,17 +59,21 @@ class ClusterProgress:
         if self._clock() - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
         self._looked = self._clock()
-        shares = {}
+        grown = {store: rows for store, rows in self._rows().items() if rows != self._left_before.get(store)}
+        done = self._done + sum(rows_done / rows for rows_done, rows in grown.values())
+        if grown and done / self._count > self._share:
+            farthest = max(grown, key=lambda store: grown[store][0] / grown[store][1])
+            self._tell(done, "{}: row {} of {}".format(self._growing[farthest].name, *grown[farthest]))
+
+    def _rows(self) -> dict[str, tuple[int, int]]:
+        """Return how many rows of tiles of large images are finished, and how many there are, by their folders."""
+        found = {}
         for folder in self._folders:
             for name in _names_in(folder):
-                image = self._growing.get(str(folder / name))
-                found = read_progress(folder / name) if image is not None else None
-                if image is not None and found is not None and found.rows:
-                    shares[image.name] = (found.rows_done, found.rows)
-        done = self._done + sum(rows_done / rows for rows_done, rows in shares.values())
-        if shares and done / self._count > self._share:
-            farthest = max(shares, key=lambda name: shares[name][0] / shares[name][1])
-            self._tell(done, "{}: row {} of {}".format(farthest, *shares[farthest]))
+                store = str(folder / name) if name.endswith(_STORE) else ""
+                if store in self._growing and (progress := read_progress(Path(store))) and progress.rows:
+                    found[store] = (progress.rows_done, progress.rows)
+        return found
 
     def _tell(self, done: float, what: str) -> None:
         self._share = max(self._share, min(done / self._count, 1.0))

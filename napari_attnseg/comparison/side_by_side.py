@@ -23,7 +23,7 @@ from napari_attnseg.models.model_card import load_card
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.settings import PredictionSettings
 from napari_attnseg.training.evaluation import Evaluation
-from napari_attnseg.training.scoring import OnFailure, evaluation_convention, require_scored
+from napari_attnseg.training.scoring import OnFailure, evaluation_convention, require_scored, survey_pairs
 from napari_attnseg.wording import counted
 
 Score = Callable[[Path, Sequence[Pair], MaskConvention, EventHandler, Callable[[], bool], OnFailure], Evaluation]
@@ -79,6 +79,8 @@ def evaluate_models(
     _require_same_classes(models, labels)
     pairs = _pairs_for_all(models, labels, data, mask_suffix)
     groups_of(pairs, group_pattern)
+    listed_pairs, survey = pairs, survey_pairs(pairs, on_failure)
+    pairs = tuple(pair for pair in pairs if pair.mask in survey)
     found: list[Evaluated] = []
     for number, (path, label) in enumerate(zip(models, labels, strict=True)):
 
@@ -94,10 +96,13 @@ def evaluate_models(
             on_failure(pair, error)
 
         try:
-            convention, scored = _scored(path, settings, pairs, data, tell, should_stop, fail, score)
+            # by all masks that can be read, so that they mean the same to each model
+            convention = evaluation_convention(load_card(path), pairs, data, survey)
+            scored = _scored(path, settings, pairs, convention, tell, should_stop, fail, score)
             pairs = tuple(pair for pair in pairs if pair not in failed)
             found = [_without(one, failed) for one in found]
-            found.append(Evaluated(label, path, titled(scored, pairs, data), pairs, convention))
+            others = [pair for pair in listed_pairs if pair not in pairs]
+            found.append(Evaluated(label, path, titled(scored, pairs, data, others), pairs, convention))
         except AttnSegError as error:
             raise type(error)(f"{label}: {error}" if len(models) > 1 else str(error)) from error
     return found
@@ -146,8 +151,8 @@ def side_by_side(found: Sequence[Evaluated], group_pattern: str | None, data: Pa
     return Results(tuple(models), names, colours, found[0].convention, is_grouped=group_pattern is not None)
 
 
-def story_of_models(found: Sequence[Evaluated], data: Path, command: str) -> Story:
-    """Tell of models that were evaluated."""
+def story_of_models(found: Sequence[Evaluated], data: Path, command: str, failed: Sequence[str] = ()) -> Story:
+    """Tell of models that were evaluated; `failed` says why images were left out, a sentence each."""
     labels = [one.label for one in found]
     count = len(found[0].pairs)
     trained = [f"{one.label}: {load_card(one.path).images or 'an unknown number of'} images" for one in found]
@@ -158,6 +163,7 @@ def story_of_models(found: Sequence[Evaluated], data: Path, command: str) -> Sto
         paragraphs=(
             f"{len(found)} {verb} applied to the {counted(count, 'image')} with masks in "
             f"{data.resolve().name} and compared with the masks: {listed(labels)}.",
+            *_left_out(failed),
             *_seen(found),
         ),
         facts=(
@@ -170,25 +176,31 @@ def story_of_models(found: Sequence[Evaluated], data: Path, command: str) -> Sto
     )
 
 
+def _left_out(failed: Sequence[str]) -> list[str]:
+    """Return a paragraph about images that could not be scored, if there are any."""
+    if not failed:
+        return []
+    what = "image with a mask" if len(failed) == 1 else "images with masks"
+    return [f"{len(failed)} more {what} could not be scored, and nothing here counts them. {' '.join(failed)}"]
+
+
 def _scored(
     path: Path,
     settings: PredictionSettings,
     pairs: tuple[Pair, ...],
-    data: Path,
+    convention: MaskConvention,
     on_event: EventHandler,
     should_stop: Callable[[], bool],
     on_failure: OnFailure,
     score: Score | None,
-) -> tuple[MaskConvention, Evaluation]:
-    """Score a model, and return what the masks' values mean too."""
-    if score is None:
-        predictor = Predictor(path, settings)
-        convention = evaluation_convention(predictor.card, pairs, data)
-        return convention, evaluate(
-            predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop, on_failure=on_failure
-        )
-    convention = evaluation_convention(load_card(path), pairs, data)  # this computer may lack the workers' device
-    return convention, score(path, pairs, convention, on_event, should_stop, on_failure)
+) -> Evaluation:
+    """Score a model; where `score` does it, this computer may lack the device."""
+    if score is not None:
+        return score(path, pairs, convention, on_event, should_stop, on_failure)
+    predictor = Predictor(path, settings)
+    return evaluate(
+        predictor, pairs, convention=convention, on_event=on_event, should_stop=should_stop, on_failure=on_failure
+    )
 
 
 def _without(one: Evaluated, failed: Mapping[Pair, DataError]) -> Evaluated:

@@ -52,6 +52,10 @@ class MaskRows:
         """
         return whole_numbers(self._parts.read(int(self._order[plane]), rows)[0], self._parts.path)
 
+    def close(self) -> None:
+        """Close the file; it is opened again when it is read."""
+        self._parts.close()
+
     def __getitem__(self, plane: int, /) -> Array:
         """Return a plane; see `part`."""
         return self.part(plane, slice(0, self.size[0]))
@@ -74,6 +78,10 @@ class ClassRows:
             They cannot be read, or hold a value without a meaning.
         """
         return self._ids.of(self._rows.part(plane, rows))
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is read."""
+        self._rows.close()
 
     def __getitem__(self, plane: int, /) -> Array:
         """Return a plane; see `part`."""

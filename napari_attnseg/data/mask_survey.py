@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import is_large
 from napari_attnseg.data.mask_rows import MaskRows, can_be_read_in_rows
-from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct, read_labels, whole_numbers
-from napari_attnseg.data.tiff import read_info, read_planes
+from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct, read_labels
+from napari_attnseg.data.parts import rows_at_once
+from napari_attnseg.data.tiff import read_info
 
 _AT_ONCE = 2**25  # pixels
-_TILE = 512  # rows of a tile as most programs write them
 
 Array = np.ndarray[Any, Any]
 
@@ -48,20 +49,12 @@ def survey_mask(path: Path) -> MaskValues:
 
 
 def _parts(info: ImageInfo) -> Iterator[Array]:
-    """Yield all pixels: several planes at once where they are small, some rows where they are large."""
-    size = info.height * info.width
-    if size > _AT_ONCE:
-        rows = MaskRows(info.path)
-        step = max(_AT_ONCE // info.width, 1)
-        step -= step % _TILE if step > _TILE else 0
+    """Yield all pixels: plane by plane, and some rows at a time where planes are large."""
+    step = max(rows_at_once(info.width, _AT_ONCE), 1)
+    with closing(MaskRows(info.path)) as rows:
         for plane in range(info.n_planes):
             for top in range(0, info.height, step):
                 yield rows.part(plane, slice(top, min(top + step, info.height)))
-        return
-    count = max(_AT_ONCE // max(size, 1), 1)
-    for first in range(0, info.n_planes, count):
-        planes = range(first, min(first + count, info.n_planes))
-        yield whole_numbers(read_planes(info.path, planes, as_stored=True).pixels, info.path)
 
 
 def _found(values: Array, foreground: int, shape: tuple[int, int, int], info: ImageInfo) -> MaskValues:

@@ -18,7 +18,15 @@ from napari_attnseg.data.regions import Damage
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
 
+_TILE = 512  # rows of a tile as we, and most, write them
+
 Array = np.ndarray[Any, Any]
+
+
+def rows_at_once(width: int, pixels: int) -> int:
+    """Return how many rows of so many pixels come to `pixels` at most; whole tiles of them, as far as there are any."""
+    rows = max(pixels // max(width, 1), 1)
+    return rows - rows % _TILE if rows > _TILE else rows
 
 
 class FileParts:
@@ -45,6 +53,11 @@ class FileParts:
         self._axes = axes
         self._files = ExitStack()
         self._pixels: Pixels | Array | None = None
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is read."""
+        self._pixels = None
+        self._files.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_files"):

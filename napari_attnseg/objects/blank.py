@@ -52,7 +52,8 @@ def require_disk(shape: tuple[int, ...]) -> None:
 
 def release(labels: Array) -> None:
     """Have what lies in a temporary file take no memory of this process until it is looked at again."""
-    mapped = getattr(labels, "_mmap", None)
+    own = isinstance(labels, np.memmap) and labels.mode != "c"  # of which changes are in memory alone
+    mapped: Any = getattr(labels, "_mmap", None) if own else None
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 

@@ -64,6 +64,10 @@ class FilePlanes:
             self._part = ((plane, rows.start, rows.stop), read)  # a threshold needs it, and the cuts do too
         return self._part[1]
 
+    def close(self) -> None:
+        """Close the file; it is opened again when it is read."""
+        self._parts.close()
+
     def _is_all(self, rows: slice) -> bool:
         return rows.indices(self.size[0])[:2] == (0, self.size[0])
 

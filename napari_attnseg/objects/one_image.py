@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,18 +81,40 @@ def objects_of_source(
         `should_stop` returned True.
     """
     _require_room(source, convention, settings, axes)
+    with ExitStack() as opened:
+        return _objects_of(source, convention, settings, axes, opened, on_progress, should_stop)
+
+
+def _objects_of(
+    source: Source,
+    convention: MaskConvention,
+    settings: ObjectSettings,
+    axes: str | None,
+    opened: ExitStack,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> Result:
+    """Find and measure objects; what is to be closed afterwards is put into `opened`."""
+
+    def closed_later(planes: Any) -> Any:
+        if hasattr(planes, "close"):
+            opened.callback(planes.close)
+        return planes
+
     image = read_measured(source.image, axes) if source.image is not None else None
     like = image.info if image is not None else read_info(source.labels)
+    if image is not None:
+        closed_later(image.planes)
     of_image = image.info if image is not None else None
     name = source.image.name if source.image is not None else source.labels.name
     if convention.kind == "instances":
-        numbers = read_numbers(source.labels, of_image)
+        numbers = closed_later(read_numbers(source.labels, of_image))
         geometry = _geometry(like, numbers.shape[0])
         objects = numbered(numbers, geometry, settings.reach, lambda share: on_progress(0.7 * share), should_stop)
     else:
-        classes: Planes = (read := read_classes(source.labels, convention, of_image))
+        classes: Planes = (read := closed_later(read_classes(source.labels, convention, of_image)))
         geometry = _geometry(like, read.shape[0])
-        probability = read_probability(source, read.shape, geometry, convention.n_classes)
+        probability = closed_later(read_probability(source, read.shape, geometry, convention.n_classes))
         if settings.threshold is not None:
             classes = _above(settings.threshold, probability, convention, source)
         objects = find_objects(

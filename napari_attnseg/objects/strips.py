@@ -9,11 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_attnseg.data.parts import rows_at_once
 from napari_attnseg.settings import ObjectSettings
 
 MOST_AT_ONCE = 2**25
 """Pixels of a plane that are looked at at once."""
-_TILE = 512  # rows of a tile as we write them, which is decoded anew for each strip that it is in
 _CONTEXT, _CONTEXT_OF_VOLUMES = 256, 64
 
 Array = np.ndarray[Any, Any]
@@ -69,8 +69,7 @@ def pixels_in_strip(size: tuple[int, ...]) -> int:
 def strips_of(size: tuple[int, ...]) -> Iterator[slice]:
     """Yield the rows of each strip of a plane of this size (y, x), from top to bottom; one if it is small."""
     height, width = size[0], max(size[1], 1)
-    step = max(MOST_AT_ONCE // width, 64)
-    step -= step % _TILE if step > _TILE else 0
+    step = max(rows_at_once(width, MOST_AT_ONCE), 64)
     step = step if is_large_plane(size) else max(height, 1)
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))

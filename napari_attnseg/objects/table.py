@@ -49,8 +49,10 @@ def joined(tables: Sequence[Table]) -> Table:
                 titles.insert(next(after, len(titles)), title)
     columns = {}
     for title in titles:
-        parts = [table.columns.get(title, np.full(len(table), np.nan)) for table in tables]
-        columns[title] = np.concatenate(parts) if parts else np.array([])
+        known = [table.columns[title] for table in tables if title in table.columns]
+        kind = float if all(part.dtype.kind in "iuf" for part in known) else object
+        parts = [table.columns.get(title, np.full(len(table), np.nan, kind)) for table in tables]
+        columns[title] = np.concatenate(parts)
     return Table(columns)
 
 

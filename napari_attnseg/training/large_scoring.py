@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import closing
 
 import numpy as np
 
@@ -14,14 +13,14 @@ from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.mask_rows import ClassRows
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import PREDICTION, Pair
-from napari_attnseg.data.parts import FileParts
+from napari_attnseg.data.parts import FileParts, rows_at_once
+from napari_attnseg.prediction.for_now import predicted_for_now
 from napari_attnseg.prediction.predictor import Predictor
-from napari_attnseg.prediction.streaming import predict_streamed
 from napari_attnseg.prediction.targets import target_of
 from napari_attnseg.training.evaluation import ImageScore
 from napari_attnseg.training.metrics import confusion_matrix
 
-_PIXELS = 2**22  # that are compared at once
+_PIXELS = 2**25  # that are compared at once
 
 
 def score_large(
@@ -47,35 +46,32 @@ def score_large(
     Raises
     ------
     DataError
-        The image or the mask cannot be used, or the image has parts that cannot be decoded.
-    SaveError
-        The disk of temporary files has no room for the prediction.
+        The image or the mask cannot be used, the image has parts that cannot be decoded, or the disk of temporary files
+        has no room.
     Stopped
         `should_stop` returned True.
     """
     assert pair.mask is not None
-    image = FileParts(pair.image, predictor.data.axes)
-    info = image.info
-    truth = ClassRows(pair.mask, convention, info)
     n_classes = predictor.convention.n_classes
-    with tempfile.TemporaryDirectory(prefix="attnseg-") as folder:
-        began = time.perf_counter()
-        predict_streamed(predictor, pair.image, Path(folder), lambda large: on_share(0.95 * large.share), should_stop)
-        seconds = time.perf_counter() - began
-        as_tiff = predictor.settings.format == "tiff"
-        path = target_of(pair.image, PREDICTION, Path(folder), as_tiff=as_tiff)
-        predicted = ClassRows(path, predictor.convention, info)
-        matrix = np.zeros((n_classes, n_classes), np.int64)
-        for plane, rows in _parts(info):
-            valid = finite_mask(image.read(plane, rows)[None]) if np.dtype(info.dtype).kind == "f" else None
-            found = predicted.part(plane, rows)
-            matrix += confusion_matrix(truth.part(plane, rows), found, n_classes, None if valid is None else valid[0])
-        del predicted  # closes the file, before its folder is removed
+    matrix = np.zeros((n_classes, n_classes), np.int64)
+    with closing(FileParts(pair.image, predictor.data.axes)) as image:
+        info = image.info
+        with closing(ClassRows(pair.mask, convention, info)) as truth:
+            began = time.perf_counter()
+            with predicted_for_now(predictor, pair.image, lambda share: on_share(0.95 * share), should_stop) as folder:
+                seconds = time.perf_counter() - began
+                path = target_of(pair.image, PREDICTION, folder, as_tiff=predictor.settings.format == "tiff")
+                with closing(ClassRows(path, predictor.convention, info)) as predicted:
+                    for plane, rows in _parts(info):
+                        known = finite_mask(image.read(plane, rows)[None]) if info.dtype.startswith("float") else None
+                        valid = None if known is None else known[0]
+                        found = predicted.part(plane, rows)
+                        matrix += confusion_matrix(truth.part(plane, rows), found, n_classes, valid)
     return ImageScore(pair.name, matrix, seconds)
 
 
 def _parts(info: ImageInfo) -> Iterator[tuple[int, slice]]:
-    step = max(_PIXELS // max(info.width, 1), 1)
+    step = rows_at_once(info.width, _PIXELS)
     for plane in range(info.n_planes):
         for top in range(0, info.height, step):
             yield plane, slice(top, min(top + step, info.height))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from napari_attnseg.data.classes import find_classes
 from napari_attnseg.data.convention import MaskConvention, decide_convention
 from napari_attnseg.data.mask_rows import can_be_read_in_rows
-from napari_attnseg.data.mask_survey import survey_masks
+from napari_attnseg.data.mask_survey import survey_mask
+from napari_attnseg.data.mask_values import MaskValues
 from napari_attnseg.data.masks import read_mask
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import Pair
 from napari_attnseg.data.tiff import read_image, read_info
-from napari_attnseg.errors import DataError, SaveError
+from napari_attnseg.errors import DataError
 from napari_attnseg.models.model_card import ModelCard
 from napari_attnseg.prediction.from_card import channels_of, convention_of
 from napari_attnseg.prediction.many import is_small, predict_many
@@ -106,15 +107,19 @@ def score_pair(
     """Predict one annotated image and compare with its mask; see `score_pairs`.
 
     `on_share` is called with the share of the image that is done, 0 to 1.
+
+    Raises
+    ------
+    DataError
+        The image or the mask cannot be used, or is too large for memory and disk.
+    Stopped
+        `should_stop` returned True.
     """
-    if _memory_needed(predictor, pair) > free_memory():  # which systems promise and then end the program for
-        if pair.mask is None or not can_be_read_in_rows(read_info(pair.mask)):
-            raise _too_large(pair)
-        try:
-            return score_large(predictor, pair, convention, on_share, should_stop)
-        except SaveError as error:
-            raise DataError(f"{pair.name} could not be scored: {error}") from error
     try:
+        if _memory_needed(predictor, pair) > free_memory():  # which systems promise and then end the program for
+            if pair.mask is None or not can_be_read_in_rows(read_info(pair.mask)):
+                raise _too_large(pair, ", or save the mask as one channel of class numbers")
+            return score_large(predictor, pair, convention, on_share, should_stop)
         image = _read(predictor, pair, convention)
         began = time.perf_counter()
         found = predictor.predict_together([image], on_share, should_stop)[0]
@@ -159,14 +164,48 @@ def _scored(predictor: Predictor, pair: Pair, image: _Annotated, prediction: Pre
     return replace(found, seconds=seconds)
 
 
-def _too_large(pair: Pair) -> DataError:
+def _too_large(pair: Pair, way: str = "") -> DataError:
     return DataError(
-        f"{pair.name} is too large for this computer's memory, in which it is held whole to be scored; cut image "
-        "and mask into parts, close other programs, or save the mask as one channel of class numbers in tiles."
+        f"{pair.name} is too large for this computer's memory, in which it is held whole to be scored; close other "
+        f"programs, cut image and mask into parts{way}."
     )
 
 
-def evaluation_convention(card: ModelCard, pairs: Sequence[Pair], source: Path | None = None) -> MaskConvention:
+def survey_pairs(pairs: Sequence[Pair], on_failure: OnFailure | None = None) -> dict[Path, MaskValues]:
+    """List the values of the masks of annotated images.
+
+    Parameters
+    ----------
+    on_failure
+        Called with an image whose mask cannot be read, which is left out then; None: it is raised.
+
+    Raises
+    ------
+    DataError
+        A mask cannot be read, or none if there is `on_failure`.
+    """
+    survey: dict[Path, MaskValues] = {}
+    failed: list[DataError] = []
+    for pair in pairs:
+        assert pair.mask is not None
+        try:
+            survey[pair.mask] = survey_mask(pair.mask)
+        except DataError as error:
+            if on_failure is None:
+                raise
+            failed.append(error)
+            on_failure(pair, error)
+    if pairs:
+        require_scored(len(survey), failed)
+    return survey
+
+
+def evaluation_convention(
+    card: ModelCard,
+    pairs: Sequence[Pair],
+    source: Path | None = None,
+    survey: Mapping[Path, MaskValues] | None = None,
+) -> MaskConvention:
     """Decide what the masks' values mean, and hold it against the model's classes.
 
     Several classes that a `classes.json` names are matched with the model's by their names, so that each is compared
@@ -181,6 +220,8 @@ def evaluation_convention(card: ModelCard, pairs: Sequence[Pair], source: Path |
         Annotated images.
     source
         The folder where `classes.json` is looked for; None: that of the images.
+    survey
+        What values the masks hold; None: they are read.
 
     Raises
     ------
@@ -188,7 +229,7 @@ def evaluation_convention(card: ModelCard, pairs: Sequence[Pair], source: Path |
         The masks have other classes than the model.
     """
     own = convention_of(card)
-    survey = survey_masks(pair.mask for pair in pairs if pair.mask)
+    survey = survey_pairs(pairs) if survey is None else survey
     classes = find_classes(source or _common_folder(pairs))
     values = {value for found in survey.values() for value in found.non_zero}
     says_nothing = classes is None or len(classes) <= 2

@@ -21,8 +21,9 @@ from napari_attnseg.cli import main
 from napari_attnseg.data import file_state, tiff
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_info
-from napari_attnseg.errors import ChangedError
+from napari_attnseg.errors import ChangedError, SaveError
 from napari_attnseg.objects import file_planes, reading, room
+from napari_attnseg.prediction import for_now
 from napari_attnseg.prediction import room as prediction_room
 from tests.conftest import damage_tile
 from tests.objects.drawn import two_discs
@@ -193,16 +194,25 @@ def test_a_model_goes_straight_from_images_to_objects(
     refused(run(image, "--model", "nuclei", "--device", "cpu"), "Finding the objects of cells.tif takes about")
 
 
-def test_a_gap_in_a_large_image_is_told(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = tmp_path / "cells.tif"
+def test_what_has_no_room_on_the_disk_either_or_gaps_costs_only_itself(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     discs = np.hstack([two_discs(12, 20, 0.3)] * 3)
-    tifffile.imwrite(image, np.where(discs, 200, 20).astype(np.uint8), tile=(96, 96), compression="zlib")
-    damage_tile(image, 0)
+    for name in ("a", "b"):
+        image = tmp_path / "in" / f"{name}.tif"
+        image.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(image, np.where(discs, 200, 20).astype(np.uint8), tile=(96, 96), compression="zlib")
+    damage_tile(tmp_path / "in/a.tif", 0)
     monkeypatch.setattr(prediction_room, "memory_needed", lambda *given: 2**60)
-    code, output, error = run(image, "--model", "nuclei", "--out", tmp_path / "out", "--device", "cpu")
-    assert code == 0, error
-    assert "cells.tif was predicted with gaps: the tile of rows 0 to 95" in output
-    assert rows(tmp_path / "out/objects.csv")
+    command = [tmp_path / "in", "--model", "nuclei", "--out", tmp_path / "out", "--device", "cpu"]
+    refused(run(*command), "1 of 2 images failed: a.tif has tiles or strips that cannot be decoded")
+    assert {row["Image"] for row in rows(tmp_path / "out/objects.csv")} == {"b"}
+
+    def full(*given: Any) -> None:
+        raise SaveError("The prediction cannot be kept.")
+
+    monkeypatch.setattr(for_now, "predict_streamed", full)
+    refused(run(*command), "2 of 2 images failed: a.tif does not fit into memory", "TMPDIR")
 
 
 def test_an_image_that_is_rewritten_while_a_model_reads_it_is_named(
