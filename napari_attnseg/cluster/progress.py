@@ -12,6 +12,7 @@ from napari_attnseg.events import Progress as ProgressEvent
 from napari_attnseg.prediction.working_store import read_progress, store_folder
 
 _SECONDS_BETWEEN_LOOKS = 3.0
+_SHARE_OF_ROWS = 0.93  # of the work on a large image; then it is written
 _STORE = ".partial.zarr"
 
 
@@ -60,7 +61,7 @@ class ClusterProgress:
             return
         self._looked = self._clock()
         grown = {store: rows for store, rows in self._rows().items() if rows != self._left_before.get(store)}
-        done = self._done + sum(rows_done / rows for rows_done, rows in grown.values())
+        done = self._done + sum(_SHARE_OF_ROWS * rows_done / rows for rows_done, rows in grown.values())
         if grown and done / self._count > self._share:
             farthest = max(grown, key=lambda store: grown[store][0] / grown[store][1])
             self._tell(done, "{}: row {} of {}".format(self._growing[farthest].name, *grown[farthest]))
