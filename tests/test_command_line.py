@@ -175,6 +175,27 @@ def test_an_image_that_no_memory_is_left_for_is_scored_by_rows(
     )
 
 
+def test_evaluate_refuses_files_that_it_cannot_write_before_it_predicts(
+    make_folder: MakeFolder, model: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(1, "one")
+    monkeypatch.setattr(Predictor, "predict_together", lambda *_, **__: pytest.fail("it was predicted"))
+    refused(run("evaluate", model, folder, "--out", folder), "is a folder")
+    refused(run("evaluate", model, folder, "--json", tmp_path / "no" / "s.json"), "there is no folder")
+    same = tmp_path / "same"
+    refused(run("evaluate", model, folder, "--out", same, "--json", same), "would both be")
+
+
+@pytest.mark.parametrize("memory", ["100", "0.00001"])
+def test_an_image_without_a_number_has_no_score(
+    make_folder: MakeFolder, model: Path, run: Run, monkeypatch: pytest.MonkeyPatch, memory: str
+) -> None:
+    folder = make_folder(2, "nan")
+    monkeypatch.setenv(MEMORY_VARIABLE, memory)
+    tifffile.imwrite(folder / "cell01.tif", np.full(tifffile.imread(folder / "cell01.tif").shape, np.nan, np.float32))
+    refused(run("evaluate", model, folder), "1 of 2 images", "No pixel of cell01 is a number")
+
+
 def test_a_grey_model_meets_rgb(make_folder: MakeFolder, model: Path, tmp_path: Path, run: Run) -> None:
     rgb = make_folder(2, "rgb", channels=3)
     result = run("predict", model, rgb, "--out", tmp_path / "out")

@@ -73,6 +73,10 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.out, options.json):
         if path and (extension_of(path) or path.suffix.lower() == ".safetensors"):
             raise SaveError(f"Scores are text and would replace {path}; name another file, such as scores.csv.")
+        if path is not None:
+            _require_place(path)
+    if options.out and options.json and options.out.resolve() == options.json.resolve():
+        raise SaveError(f"The table and the JSON file would both be {options.out}; name another file for one of them.")
     _require_report_folder(options.report)
     models = [model_path(model) for model in options.models]
     from napari_attnseg.comparison.side_by_side import evaluate_models
@@ -99,11 +103,11 @@ def run(options: argparse.Namespace) -> int:
                 )
         except Stopped:
             return 130
-    _write(options, found, list(failed.values()))
     if len(found) == 1:
         _print_one(found[0].evaluation)
     else:
         _print_side_by_side(found)
+    _write(options, found, list(failed.values()))
     if options.report:
         _report(options, found, settings, list(failed.values()))
     if failed:
@@ -190,6 +194,14 @@ def _by_class(found: Evaluation) -> tuple[list[str], dict[str, list[float]]]:
     values = {name: measure(found.matrix) for name, measure in CLASS_MEASURES.items()}
     columns = {name: [*each[1:], each[1:].mean(), each[0], each.mean()] for name, each in values.items()}
     return [*classes, "mean", background, f"mean with {background}"], columns
+
+
+def _require_place(path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is predicted."""
+    if path.is_dir():
+        raise SaveError(f"{path} is a folder; name a file in it.")
+    if not path.absolute().parent.is_dir():
+        raise SaveError(f"{path} cannot be written: there is no folder {path.absolute().parent}.")
 
 
 def _require_report_folder(path: Path | None) -> None:

@@ -153,6 +153,8 @@ def whole_numbers(labels: Array, path: Path) -> Array:
             problem = f"the value {float(labels[labels != np.rint(labels)][0]):.6g}"
     if problem is None and labels.size and labels.min() < 0:
         problem = f"the negative value {int(labels.min())}"
+    if problem is None and labels.size and labels.max() >= 2.0**64:
+        problem = f"the value {float(labels.max()):.6g}"
     if problem:
         raise DataError(
             f"The mask {path.name} holds {problem}; whole numbers from 0 up were expected, 0 for the background. "

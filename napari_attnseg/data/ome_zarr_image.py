@@ -14,6 +14,7 @@ from napari_attnseg.data.spacing import Spacing
 from napari_attnseg.errors import DataError
 
 SUFFIX = ".ome.zarr"
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError)  # the last one is of codecs
 
 Array = np.ndarray[Any, Any]
 
@@ -43,6 +44,7 @@ def zarr_planes(path: Path, planes: Sequence[int] | None) -> tuple[Array, ImageI
         See `zarr_info`; also when there is no such plane.
     """
     info, level = _opened(path)
+    require_all_chunks(path)
     chosen = range(info.n_planes) if planes is None else planes
     if any(not 0 <= plane < info.n_planes for plane in chosen):
         raise DataError(f"{path.name} has planes 0 to {info.n_planes - 1}; there is no plane {max(chosen)}.")
@@ -52,9 +54,30 @@ def zarr_planes(path: Path, planes: Sequence[int] | None) -> tuple[Array, ImageI
             indices = map(int, np.unravel_index(plane, info.stack_shape)) if info.stack_shape else ()
             by_axis: dict[str, int | slice] = dict(zip(info.stack_axes, indices, strict=True))
             pixels[number] = np.asarray(level[tuple(by_axis.get(axis, slice(None)) for axis in info.axes)])
-    except (OSError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise _damaged(path, error) from error
     return pixels, info
+
+
+def require_all_chunks(path: Path) -> None:
+    """Refuse an image of real numbers that lacks chunks of the finest level, which would be read as zeros.
+
+    Of whole numbers, chunks that hold nothing but zeros are not written.
+
+    Raises
+    ------
+    DataError
+        Some are missing, or see `zarr_info`.
+    """
+    _, level = _opened(path)
+    if level.dtype.kind != "f":
+        return
+    missing = level.nchunks - level.nchunks_initialized
+    if missing:
+        raise DataError(
+            f"{path.name} lacks {missing} of its {level.nchunks} chunks, as after a copy that was broken off; copy it "
+            f"again, or predict the image again ({path})."
+        )
 
 
 def zarr_rows(path: Path, plane: int, rows: slice) -> Array:
@@ -70,7 +93,7 @@ def zarr_rows(path: Path, plane: int, rows: slice) -> Array:
     by_axis: dict[str, int | slice] = dict(zip(info.stack_axes, indices, strict=True)) | {"Y": rows}
     try:
         part = np.asarray(level[tuple(by_axis.get(axis, slice(None)) for axis in info.axes)])
-    except (OSError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise _damaged(path, error) from error
     return part if part.ndim == 3 else part[None]
 
@@ -82,7 +105,7 @@ def _opened(path: Path) -> tuple[ImageInfo, Any]:
         axes = "".join(axis["name"].upper() for axis in image["axes"])
         sizes = dict(zip(axes, image["datasets"][0]["coordinateTransformations"][0]["scale"], strict=True))
         units = {axis["name"].upper(): axis.get("unit", "") for axis in image["axes"]}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (*_UNREADABLE, TypeError, IndexError) as error:
         raise _damaged(path, error) from error
     if axes != "".join(axis for axis in "TCZYX" if axis in axes) or not axes.endswith("YX"):
         raise DataError(f"{path.name} has the axes {axes}; expected some of TCZYX, in this order ({path}).")

@@ -13,7 +13,7 @@ from napari_attnseg.data.file_state import require_unchanged, state_of
 from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import opened_pixels
 from napari_attnseg.data.lazy_pixels import Pixels
-from napari_attnseg.data.ome_zarr_image import is_ome_zarr, zarr_rows
+from napari_attnseg.data.ome_zarr_image import is_ome_zarr, require_all_chunks, zarr_rows
 from napari_attnseg.data.regions import Damage
 from napari_attnseg.data.tiff import read_info
 from napari_attnseg.errors import DataError
@@ -48,8 +48,12 @@ class FileParts:
     def __init__(self, path: Path, axes: str | None = None) -> None:
         self.path = Path(path)
         self._is_zarr = is_ome_zarr(self.path)
-        self._state = None if self._is_zarr else state_of(self.path)
+        # what replaces an OME-Zarr image is another folder with another such file
+        self._file = self.path / "zarr.json" if self._is_zarr else self.path
+        self._state = state_of(self._file)
         self.info: ImageInfo = read_info(self.path, axes)
+        if self._is_zarr:
+            require_all_chunks(self.path)
         self._axes = axes
         self._files = ExitStack()
         self._pixels: Pixels | Array | None = None
@@ -78,9 +82,9 @@ class FileParts:
         ChangedError
             The file is not the one that it was.
         """
-        if self._is_zarr:
-            return zarr_rows(self.path, plane, rows)
         with self._unchanged():
+            if self._is_zarr:
+                return zarr_rows(self.path, plane, rows)
             if self._pixels is None:
                 _, self._pixels = self._files.enter_context(opened_pixels(self.path, self._axes))
             if isinstance(self._pixels, Pixels):
@@ -89,13 +93,13 @@ class FileParts:
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
-        require_unchanged(self.path, self._state)
+        require_unchanged(self._file, self._state)
         try:
             yield
         except DataError:
-            require_unchanged(self.path, self._state)  # else it only looks damaged
+            require_unchanged(self._file, self._state)  # else it only looks damaged
             raise
-        require_unchanged(self.path, self._state)
+        require_unchanged(self._file, self._state)
 
     def _part(self, plane: int, rows: slice) -> Array:
         info = self.info

@@ -20,6 +20,7 @@ from napari_attnseg.objects.table import Table
 from napari_attnseg.settings import Reach
 
 _OBJECTS_AT_ONCE = 200  # that are measured before a stop is asked for
+_ROUND = 1e-12  # of sums of a disc's pixels; what is less is rounding
 LARGEST_OUTLINE = 2**27
 """Pixels of the box around an object of which solidity and perimeter are measured; they take some bytes for each."""
 
@@ -154,7 +155,8 @@ class Measuring:
             release(labels)
         half, root = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = np.sqrt(np.clip(1 - (half - root) / (half + root), 0, 1))
+            share = 1 - (half - root) / (half + root)
+            found = np.sqrt(np.clip(np.where(share < _ROUND, 0, share), 0, 1))
         self._shapes["Eccentricity"][here] = np.where(half + root > 0, found, 0)[here - low]
 
     def table(self, image: str, class_names: Sequence[str]) -> Table:

@@ -200,6 +200,11 @@ def read_probability(source: Source, shape: tuple[int, ...], geometry: Geometry,
             f"{source.probability.name} has {info.height} x {info.width} pixels (y, x) but {source.labels.name} "
             f"{shape[1]} x {shape[2]}; they do not belong together. Predict the image again, with --probability."
         )
+    if np.dtype(info.dtype).kind != "f":
+        raise DataError(
+            f"{source.probability.name} holds {info.dtype}; a probability is a real number from 0 to 1. Predict the "
+            f"image again, with --probability, or remove the file ({source.probability})."
+        )
     if info.channels not in (1, n_classes) or (info.channels == 1 and n_classes > 2):
         return None
     if is_large(info):

@@ -47,12 +47,14 @@ class ObjectSettings(Settings):
     smoothing: float | None = Field(
         None,
         ge=0,
+        le=1000,
         title="Smoothing",
         description="Bumps of outlines that are smaller than this make no cuts. Unset: one pixel.",
     )
     min_distance: float = Field(
         0.0,
         ge=0,
+        allow_inf_nan=False,
         title="Smallest distance",
         description="Centres of objects that are nearer to each other than this are one object; 0 sets no limit.",
         json_schema_extra=extra_data(basic=True),
@@ -60,6 +62,7 @@ class ObjectSettings(Settings):
     min_size: float = Field(
         0.0,
         ge=0,
+        allow_inf_nan=False,
         title="Smallest object",
         description="Objects of less area (in a volume: less volume) are dropped.",
         json_schema_extra=extra_data(basic=True),

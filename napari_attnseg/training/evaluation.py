@@ -136,7 +136,7 @@ def score_image(
     n_classes: int,
     valid: NDArray[np.bool_] | None = None,
 ) -> ImageScore:
-    """Compare class ids (plane, y, x) with the true ones."""
+    """Compare class ids (plane, y, x) with the true ones, where `valid` is True; None: everywhere."""
     return ImageScore(name, confusion_matrix(truth, prediction, n_classes, valid))
 
 

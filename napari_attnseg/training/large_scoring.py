@@ -14,6 +14,7 @@ from napari_attnseg.data.mask_rows import ClassRows
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import PREDICTION, Pair
 from napari_attnseg.data.parts import FileParts, rows_at_once
+from napari_attnseg.errors import DataError
 from napari_attnseg.prediction.for_now import predicted_for_now
 from napari_attnseg.prediction.predictor import Predictor
 from napari_attnseg.prediction.targets import target_of
@@ -67,7 +68,21 @@ def score_large(
                         valid = None if known is None else known[0]
                         found = predicted.part(plane, rows)
                         matrix += confusion_matrix(truth.part(plane, rows), found, n_classes, valid)
-    return ImageScore(pair.name, matrix, seconds)
+    score = ImageScore(pair.name, matrix, seconds)
+    require_pixels(score)
+    return score
+
+
+def require_pixels(found: ImageScore) -> None:
+    """Refuse scores of nothing: without a mistake they would be perfect.
+
+    Raises
+    ------
+    DataError
+        No pixel was compared.
+    """
+    if not found.matrix.sum():
+        raise DataError(f"No pixel of {found.name} is a number, so there is nothing to be scored; export it again.")
 
 
 def _parts(info: ImageInfo) -> Iterator[tuple[int, slice]]:

@@ -29,7 +29,7 @@ from napari_attnseg.prediction.many import is_small, predict_many
 from napari_attnseg.prediction.predictor import Prediction, Predictor, Seen
 from napari_attnseg.prediction.room import free_memory, memory_needed
 from napari_attnseg.training.evaluation import ImageScore, score_image
-from napari_attnseg.training.large_scoring import score_large
+from napari_attnseg.training.large_scoring import require_pixels, score_large
 
 OnFailure = Callable[[Pair, DataError], None]
 """What is told of an annotated image that cannot be scored."""
@@ -161,6 +161,7 @@ def _scored(predictor: Predictor, pair: Pair, image: _Annotated, prediction: Pre
     labels = predictor.tidied(prediction).labels
     seconds += image.seconds + time.perf_counter() - began
     found = score_image(pair.name, image.truth, labels, predictor.convention.n_classes, image.valid)
+    require_pixels(found)
     return replace(found, seconds=seconds)
 
 

@@ -380,6 +380,23 @@ def test_a_probability_of_another_size_is_refused(tmp_path: Path, run: Run) -> N
     assert "Found 0 objects in 0 images." in output
 
 
+def test_a_probability_in_whole_numbers_is_refused(tmp_path: Path, run: Run) -> None:
+    mask = two_discs(12, 20, 0.3).astype(np.uint8) * 255
+    tifffile.imwrite(tmp_path / "a_PRED.tif", mask)
+    tifffile.imwrite(tmp_path / "a_PROB.tif", mask)
+    code, _, error = run(tmp_path, "--threshold", 0.4)
+    assert code == 1
+    assert "a_PROB.tif holds uint8; a probability is a real number from 0 to 1" in error
+
+
+@pytest.mark.parametrize("option", ["--smoothing", "--min-size", "--min-distance"])
+def test_lengths_without_end_are_refused(tmp_path: Path, run: Run, option: str) -> None:
+    folder = folder_of_discs(tmp_path / "cells")
+    code, _, error = run(folder, option, "inf")
+    assert code == 1
+    assert "Traceback" not in error
+
+
 def test_the_prediction_beside_an_image_is_taken(tmp_path: Path, run: Run) -> None:
     mask = two_discs(12, 20, 0.3).astype(np.uint8) * 255
     for name in ("a.tif", "a_PRED.tif", "b_PRED.tif"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import zarr
 
 from napari_attnseg.cli import main
 from napari_attnseg.data.convention import MaskConvention
+from napari_attnseg.data.mask_rows import MaskRows
 from napari_attnseg.data.ome_zarr import Layout, fill_levels, make_levels, open_levels
 from napari_attnseg.data.pairs import find_pairs
 from napari_attnseg.data.tiff import read_image, read_info, read_planes
-from napari_attnseg.errors import DataError
-from napari_attnseg.objects import reading
+from napari_attnseg.errors import ChangedError, DataError
+from napari_attnseg.objects import reading, strips
 from napari_attnseg.objects.one_image import objects_of_source
 from napari_attnseg.objects.sources import Source
 from napari_attnseg.settings import ObjectSettings
@@ -105,6 +107,42 @@ def test_planes_are_in_the_order_of_the_image(
     found = objects_of_source(source, convention, ObjectSettings(reach="planes"))
     counts = [len(np.unique(plane[plane > 0])) for plane in found.objects.labels]
     assert counts == [1, 2, *[1] * (2 * times - 2)]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_damaged_chunks_cost_one_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    discs = two_discs(12, 20, 0.3)
+    for name in ("cut", "gone", "whole"):
+        image = predicted(tmp_path / name)
+        written(image, "_PRED", discs.astype(np.uint8) * 255)
+        written(image, "_PROB", np.where(discs, np.float32(0.9), np.float32(0.1)))
+    (chunk,) = (path for path in (tmp_path / "cut/cell_PRED.ome.zarr/0/c").rglob("*") if path.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:30])
+    (chunk,) = (path for path in (tmp_path / "gone/cell_PROB.ome.zarr/0/c").rglob("*") if path.is_file())
+    chunk.unlink()
+    if large:
+        monkeypatch.setattr(strips, "MOST_AT_ONCE", 2000)
+    assert main(["objects", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    assert "2 of 3 images failed" in output.err
+    assert "cell_PRED.ome.zarr cannot be read as OME-Zarr" in output.out
+    assert "cell_PROB.ome.zarr lacks 1 of its 1 chunks" in output.out
+    text = (tmp_path / "out/objects.csv").read_text("utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in text[1:]] == ["whole/cell"] * 2
+
+
+def test_a_prediction_that_is_replaced_is_refused(tmp_path: Path) -> None:
+    image = predicted(tmp_path / "data")
+    discs = two_discs(12, 20, 0.3).astype(np.uint8) * 255
+    target = written(image, "_PRED", discs)
+    rows = MaskRows(target)
+    assert np.array_equal(rows.part(0, slice(0, 50)), discs[:50])
+    shutil.rmtree(target)
+    written(image, "_PRED", discs[::-1].copy())
+    with pytest.raises(ChangedError, match="was changed while it was being read"):
+        rows.part(0, slice(50, 100))
 
 
 def test_what_the_disk_has_no_room_for_is_refused_before_it_is_read(
