@@ -61,13 +61,12 @@ class MaskRows:
         return self.part(plane, slice(0, self.size[0]))
 
 
-class ClassRows:
+class ClassRows(MaskRows):
     """The class ids of a mask; see `MaskRows` and `ClassIds` for the parameters."""
 
     def __init__(self, path: Path, convention: MaskConvention, image: ImageInfo | None = None) -> None:
-        self._rows = MaskRows(path, image)
+        super().__init__(path, image)
         self._ids = ClassIds(path, convention)
-        self.shape, self.size = self._rows.shape, self._rows.size
 
     def part(self, plane: int, rows: slice) -> Array:
         """Return some rows of a plane: uint8 (y, x).
@@ -77,15 +76,7 @@ class ClassRows:
         DataError
             They cannot be read, or hold a value without a meaning.
         """
-        return self._ids.of(self._rows.part(plane, rows))
-
-    def close(self) -> None:
-        """Close the file; it is opened again when it is read."""
-        self._rows.close()
-
-    def __getitem__(self, plane: int, /) -> Array:
-        """Return a plane; see `part`."""
-        return self.part(plane, slice(0, self.size[0]))
+        return self._ids.of(super().part(plane, rows))
 
 
 def can_be_read_in_rows(info: ImageInfo) -> bool:

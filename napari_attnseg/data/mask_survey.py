@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.lazy import is_large
 from napari_attnseg.data.mask_rows import MaskRows, can_be_read_in_rows
 from napari_attnseg.data.mask_values import MOST_LISTED, MaskValues, distinct, read_labels
-from napari_attnseg.data.parts import rows_at_once
+from napari_attnseg.data.parts import parts_of
 from napari_attnseg.data.tiff import read_info
 
 _AT_ONCE = 2**25  # pixels
@@ -37,24 +37,16 @@ def survey_mask(path: Path) -> MaskValues:
     info = read_info(path)
     if is_large(info) and can_be_read_in_rows(info):
         values, foreground = None, 0
-        for part in _parts(info):
-            found = distinct(part)
-            values = found if values is None else np.union1d(values, found)
-            foreground += int(np.count_nonzero(part))
+        with closing(MaskRows(path)) as mask:
+            for plane, rows in parts_of(info, _AT_ONCE):
+                found = distinct(part := mask.part(plane, rows))
+                values = found if values is None else np.union1d(values, found)
+                foreground += int(np.count_nonzero(part))
         assert values is not None
         return _found(values, foreground, (info.n_planes, info.height, info.width), info)
     labels, info = read_labels(path)
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     return _found(distinct(labels), int(np.count_nonzero(labels)), shape, info)
-
-
-def _parts(info: ImageInfo) -> Iterator[Array]:
-    """Yield all pixels: plane by plane, and some rows at a time where planes are large."""
-    step = max(rows_at_once(info.width, _AT_ONCE), 1)
-    with closing(MaskRows(info.path)) as rows:
-        for plane in range(info.n_planes):
-            for top in range(0, info.height, step):
-                yield rows.part(plane, slice(top, min(top + step, info.height)))
 
 
 def _found(values: Array, foreground: int, shape: tuple[int, int, int], info: ImageInfo) -> MaskValues:

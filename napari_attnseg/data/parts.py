@@ -29,6 +29,14 @@ def rows_at_once(width: int, pixels: int) -> int:
     return rows - rows % _TILE if rows > _TILE else rows
 
 
+def parts_of(info: ImageInfo, pixels: int) -> Iterator[tuple[int, slice]]:
+    """Yield the number of each plane with some of its rows, from top to bottom; see `rows_at_once`."""
+    step = rows_at_once(info.width, pixels)
+    for plane in range(info.n_planes):
+        for top in range(0, info.height, step):
+            yield plane, slice(top, min(top + step, info.height))
+
+
 class FileParts:
     """The planes of a file, which stays open after the first part that is read, and must not change.
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 import numpy as np
 
 from napari_attnseg.data.convention import MaskConvention
-from napari_attnseg.data.info import ImageInfo
 from napari_attnseg.data.mask_rows import ClassRows
 from napari_attnseg.data.normalise import finite_mask
 from napari_attnseg.data.pairs import PREDICTION, Pair
-from napari_attnseg.data.parts import FileParts, rows_at_once
+from napari_attnseg.data.parts import FileParts, parts_of
 from napari_attnseg.errors import DataError
 from napari_attnseg.prediction.for_now import predicted_for_now
 from napari_attnseg.prediction.predictor import Predictor
@@ -63,7 +62,7 @@ def score_large(
                 seconds = time.perf_counter() - began
                 path = target_of(pair.image, PREDICTION, folder, as_tiff=predictor.settings.format == "tiff")
                 with closing(ClassRows(path, predictor.convention, info)) as predicted:
-                    for plane, rows in _parts(info):
+                    for plane, rows in parts_of(info, _PIXELS):
                         known = finite_mask(image.read(plane, rows)[None]) if info.dtype.startswith("float") else None
                         valid = None if known is None else known[0]
                         found = predicted.part(plane, rows)
@@ -83,10 +82,3 @@ def require_pixels(found: ImageScore) -> None:
     """
     if not found.matrix.sum():
         raise DataError(f"No pixel of {found.name} is a number, so there is nothing to be scored; export it again.")
-
-
-def _parts(info: ImageInfo) -> Iterator[tuple[int, slice]]:
-    step = rows_at_once(info.width, _PIXELS)
-    for plane in range(info.n_planes):
-        for top in range(0, info.height, step):
-            yield plane, slice(top, min(top + step, info.height))
